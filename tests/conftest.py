@@ -1,13 +1,33 @@
-"""Fixtures shared by all tests."""
+"""Fixtures and collection rules shared by all tests."""
 
 from __future__ import annotations
 
 import importlib
 import os
+import shutil
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests that read measured data, and skip those whose program or device this machine lacks."""
+    no_bart = pytest.mark.skip(reason="the bart program is not installed: apt-get install bart")
+    for item in items:
+        if "real_data" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.real_data)
+        if item.get_closest_marker("bart") and shutil.which("bart") is None:
+            item.add_marker(no_bart)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test marked gpu where torch sees no CUDA device."""
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("torch sees no CUDA device")
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +48,10 @@ def fastmri_package() -> ModuleType:
     try:
         return importlib.import_module("fastmri")
     except ImportError:
-        message = "the fastmri package is not installed: pip install --no-deps fastmri==0.3.0 requests"
+        message = (
+            "the fastmri package is not installed: "
+            "pip install --no-deps fastmri==0.3.0 && pip install pandas requests runstats tqdm"
+        )
         if os.environ.get("CI") == "true":
             pytest.fail(message)
         pytest.skip(message)
