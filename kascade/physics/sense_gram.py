@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import torch
 from torch import Tensor
@@ -12,6 +13,8 @@ from kascade.physics.operator import LinearOperator
 from kascade.physics.sampling import FourierFilter, filter_axes
 
 __all__ = ["SenseGram"]
+
+BLOCK_SAMPLES = 2**19  # complex64: 4 MB, of the order of a last-level cache
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -64,12 +67,7 @@ class SenseGram(LinearOperator):
             coils, between = self.expression
             return coils._adjoint(between._apply(coils._apply(x)))
         batch = torch.broadcast_shapes(x.shape[: x.ndim - len(self.domain_shape)], self.batch_shape)
-        weights = self._filter(x.real.dtype)
-        if not batch:
-            return self._one_item(x, self.maps, weights)
-        x, maps, weights = (_flat_batch(t, batch, n) for t, n in zip((x, self.maps, weights), self._ranks(), strict=True))
-        items = [self._one_item(*item) for item in zip(x, maps, weights, strict=True)]
-        return torch.stack(items).reshape(*batch, *self.domain_shape)
+        return self._by_blocks(x, self.maps, self._filter(x.real.dtype), batch)
 
     def _adjoint(self, y: Tensor) -> Tensor:
         return self._apply(y)
@@ -84,31 +82,34 @@ class SenseGram(LinearOperator):
         axes = filter_axes(self.weights, self.ndim)
         weights = self.weights.reshape((1,) * (self.ndim + 1 - self.weights.ndim) + tuple(self.weights.shape))
         weights = torch.fft.ifftshift(weights.to(dtype), dim=axes).squeeze(-self.ndim - 1)
-        n = 1
-        for axis in axes:
-            n *= self.maps.shape[axis]
+        n = prod(self.maps.shape[axis] for axis in axes)
         return torch.stack((weights, -weights), dim=-1) / n
 
-    def _one_item(self, x: Tensor, maps: Tensor, weights: Tensor) -> Tensor:
-        # conj(ifft(v)) = fft(conj(v)) / n: everything after the filter is kept conjugated, so that conj(maps) is never formed.
+    def _by_blocks(self, x: Tensor, maps: Tensor, weights: Tensor, batch: tuple[int, ...]) -> Tensor:
+        """Items one after the other where they are large, together where they are small (or on a GPU)."""
+        if not batch or x.is_cuda or prod(batch) * prod(self.domain_shape) <= BLOCK_SAMPLES:
+            return self._block(x, maps, weights, batch)
+        x, maps, weights = (t.expand(*batch, *t.shape[t.ndim - n :]) for t, n in zip((x, maps, weights), self._ranks(), strict=True))
+        return torch.stack([self._by_blocks(x[i], maps[i], weights[i], batch[1:]) for i in range(batch[0])])
+
+    def _block(self, x: Tensor, maps: Tensor, weights: Tensor, batch: tuple[int, ...]) -> Tensor:
+        # conj(ifft(v)) = fft(conj(v)) / n: all after the filter stays conjugated, so that conj(maps) is never formed.
         axes = filter_axes(self.weights, self.ndim)
-        x, maps = (x, maps) if self.sets is not None else (x[None], maps[None])
-        total = torch.zeros(x.shape, dtype=torch.promote_types(x.dtype, maps.dtype), device=x.device)
-        buffer = torch.empty_like(total[0])
-        for coil in range(maps.shape[1]):
-            torch.mul(maps[0, coil], x[0], out=buffer)
-            for s, x_set in zip(maps[1:, coil], x[1:], strict=True):
-                buffer.addcmul_(s, x_set)
+        space = self.domain_shape[-self.ndim :]
+        x = x if self.sets is not None else x.unsqueeze(-self.ndim - 1)
+        maps = maps if self.sets is not None else maps.unsqueeze(-self.ndim - 2)
+        images = x.unbind(-self.ndim - 1)
+        map_sets = [one_set.unbind(-self.ndim - 1) for one_set in maps.unbind(-self.ndim - 2)]
+        totals = [torch.zeros(*batch, *space, dtype=x.dtype, device=x.device) for _ in images]
+        buffer = torch.empty_like(totals[0])
+        for coil_maps in zip(*map_sets, strict=True):
+            torch.mul(coil_maps[0], images[0], out=buffer)
+            for s, image in zip(coil_maps[1:], images[1:], strict=True):
+                buffer.addcmul_(s, image)
             torch.fft.fftn(buffer, dim=axes, out=buffer)
             torch.view_as_real(buffer).mul_(weights)
             torch.fft.fftn(buffer, dim=axes, out=buffer)
-            for s, total_set in zip(maps[:, coil], total, strict=True):
-                total_set.addcmul_(s, buffer)
-        total = total.conj_physical_()
-        return total if self.sets is not None else total[0]
-
-
-def _flat_batch(tensor: Tensor, batch: tuple[int, ...], item_axes: int) -> Tensor:
-    """Expand the batch axes of `tensor` to `batch` and flatten them."""
-    item = tensor.shape[tensor.ndim - item_axes :]
-    return tensor.expand(*batch, *item).reshape(-1, *item)
+            for s, total in zip(coil_maps, totals, strict=True):
+                total.addcmul_(s, buffer)
+        result = totals[0] if self.sets is None else torch.stack(totals, dim=-self.ndim - 1)
+        return result.conj_physical_()
