@@ -10,6 +10,7 @@ from torch import Tensor
 
 from kascade.data.consistency import check_mask
 from kascade.data.header import Header
+from kascade.data.masks import apply_padding
 from kascade.errors import ShapeError
 from kascade.physics.oversampling import central_rows, kept_rows, remove_readout_oversampling
 
@@ -55,11 +56,7 @@ class CutRows:
 def masked_padding(mask: Tensor, header: Header, shape: tuple[int, ...]) -> Tensor:
     """Copy of `mask` that is 0 in the columns which the header's encoding limits leave out."""
     check_mask(mask, shape)
-    left, right = header.padding(mask.shape[-1])
-    mask = mask.clone()
-    mask[..., :left] = 0
-    mask[..., right:] = 0
-    return mask
+    return apply_padding(mask, *header.padding(mask.shape[-1]))
 
 
 def without_oversampling(scan: Scan) -> Scan:
