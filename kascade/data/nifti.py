@@ -1,7 +1,11 @@
 """NIfTI volumes in and out, through nibabel: geometry kept, damage named."""
 
+# mypy: untyped-calls-exclude="nibabel"
+# (nibabel's typing is partial: many of its functions carry no annotations)
+
 from __future__ import annotations
 
+import gzip
 import os
 import zlib
 from collections.abc import Sequence
@@ -14,7 +18,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from kascade.errors import ConfigError, FileFormatError, OutputError, ShapeError
+from kascade.data.arrays import one_line
+from kascade.data.atomic import atomic_output, refuse_existing
+from kascade.errors import ConfigError, FileFormatError, ShapeError
 
 __all__ = ["Volume", "read_volume", "write_slices", "write_volume"]
 
@@ -210,7 +216,7 @@ def _open(path: Path) -> Any:
     try:
         image = nib.load(path)
     except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error) as error:
-        raise FileFormatError(f"{path}: not a readable NIfTI volume ({_one_line(error)})") from error
+        raise FileFormatError(f"{path}: not a readable NIfTI volume ({one_line(error)})") from error
     if not isinstance(image, nib.Nifti1Image | nib.Nifti1Pair):
         raise FileFormatError(f"{path}: a {type(image).__name__}, expected NIfTI; convert it to .nii.gz first")
     return image
@@ -238,7 +244,7 @@ def _voxels(path: Path, image: Any) -> NDArray[np.float32]:
             return np.asarray(image.get_fdata(caching="unchanged", dtype=np.float32))
     except (OSError, EOFError, ValueError, MemoryError, zlib.error) as error:
         raise FileFormatError(
-            f"{path}: truncated or damaged voxels ({_one_line(error)}); copy the file again"
+            f"{path}: truncated or damaged voxels ({one_line(error)}); copy the file again"
         ) from error
 
 
@@ -281,22 +287,12 @@ def _checked_spacing(spacing_mm: Sequence[float]) -> tuple[float, ...]:
 
 
 def _save(path: Path, image: Any, force: bool) -> None:
-    """Write beside, then rename."""
-    if path.exists() and not force:
-        raise OutputError(f"{path}: exists already; use --force (force=True) to replace it")
-    beside = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        image.to_filename(beside)
-        beside.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({_one_line(error)})") from error
-    finally:
-        beside.unlink(missing_ok=True)
+    """Write whole or not at all; equal volumes give equal bytes, for no time is stored."""
+    refuse_existing(path, force)
+    content = image.to_bytes()
+    with atomic_output(path, force) as beside:
+        beside.write_bytes(gzip.compress(content, mtime=0) if path.name.endswith(".gz") else content)
 
 
 def _stem(path: Path) -> str:
     return path.name.removesuffix(".gz").removesuffix(".nii")
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 from pathlib import Path
 
@@ -235,16 +236,23 @@ def test_output_is_not_overwritten_without_force(tmp_path, voxels):
     assert read_volume(path).data.shape == SHAPE
 
 
+def test_equal_volumes_give_equal_bytes(tmp_path, voxels):
+    for name in ("a.nii.gz", "b.nii.gz"):
+        write_volume(tmp_path / name, torch.from_numpy(voxels), spacing_mm=(1, 1, 1))
+    assert (tmp_path / "a.nii.gz").read_bytes() == (tmp_path / "b.nii.gz").read_bytes()
+
+
 def test_full_disk_leaves_nothing_and_keeps_the_old_file(tmp_path, voxels, monkeypatch):
     path = tmp_path / "out.nii"
     path.write_text("precious")
 
-    def full(self, filename):
-        Path(filename).write_bytes(b"half")
-        raise OSError(28, "No space left on device")
+    def full(self, content):
+        with self.open("wb") as file:
+            file.write(content[:100])
+        raise OSError(errno.ENOSPC, "No space left on device", str(self))
 
-    monkeypatch.setattr(nib.Nifti1Image, "to_filename", full)
-    with pytest.raises(OutputError, match="No space left"):
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OutputError, match="disk is full"):
         write_volume(path, torch.from_numpy(voxels), spacing_mm=(1, 1, 1), force=True)
     assert [p.name for p in tmp_path.iterdir()] == ["out.nii"] and path.read_text() == "precious"
 
