@@ -66,9 +66,9 @@ class Header:
     def readout_oversampling(self) -> float:
         """How many times wider along rows the encoded field of view is than the image's; 1 where nothing is said."""
         if self.encoded_fov_mm is not None and self.recon_fov_mm is not None:
-            return self.encoded_fov_mm[0] / self.recon_fov_mm[0]
+            return max(1.0, self.encoded_fov_mm[0] / self.recon_fov_mm[0])
         if self.encoded_matrix is not None and self.recon_matrix is not None:
-            return self.encoded_matrix[0] / self.recon_matrix[0]
+            return max(1.0, self.encoded_matrix[0] / self.recon_matrix[0])
         return 1.0
 
     def padding(self, columns: int) -> tuple[int, int]:
