@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import h5py
@@ -14,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kascade.data.atomic import atomic_output
 from kascade.data.fastmri_h5 import MOTION_UNITS
+from kascade.data.hdf5_output import H5Output, create_hdf5
 from kascade.data.header_xml import format_header
 from kascade.data.scan import Scan
 from kascade.data.slices import Slices
@@ -52,17 +50,18 @@ def write_scan(scan: Scan, path: str | os.PathLike[str], force: bool = False) ->
     ConfigError
         If an attribute is nothing that HDF5 can store.
     """
-    with _create(path, force) as file:
+    with create_hdf5(path, force) as output:
+        file = output.file
         file["ismrmrd_header"] = format_header(scan.header, scan.kspace.shape)
         _write_attributes(
             file,
             {"acquisition": scan.header.protocol or "unknown", "patient_id": scan.name, **scan.attributes},
         )
-        _write_slices(file, "kspace", scan.kspace, squeeze_coil=scan.coils == 1)
+        _write_slices(output, "kspace", scan.kspace, squeeze_coil=scan.coils == 1)
         if scan.targets is not None:
-            _write_target(file, scan.target_name, scan.targets)
+            _write_target(output, scan.target_name, scan.targets)
         if scan.maps is not None:
-            _write_slices(file, "maps", scan.maps)
+            _write_slices(output, "maps", scan.maps)
         if scan.mask is not None:
             file["mask" if scan.mask.ndim == 1 else "kascade_mask"] = scan.mask.cpu().numpy()
         for name, tensor in (
@@ -132,39 +131,24 @@ def write_maps(path: str | os.PathLike[str], maps: Tensor | Iterable[Tensor], fo
     _write_stream(path, "maps", maps, torch.complex64, (3, 4), force, None)
 
 
-@contextlib.contextmanager
-def _create(path: str | os.PathLike[str], force: bool) -> Iterator[h5py.File]:
-    """Create an HDF5 file atomically; whatever HDF5 raises when the disk is full becomes an OSError."""
-    with atomic_output(path, force) as beside:
-        file = h5py.File(beside, "w")
-        try:
-            yield file
-        except BaseException:
-            with contextlib.suppress(OSError, RuntimeError):  # the error on its way says more than a failed flush
-                file.close()
-            raise
-        try:
-            file.close()
-        except RuntimeError as error:
-            raise OSError(errno.EIO, f"HDF5 cannot flush it, the disk may be full: {error}") from error
-
-
-def _write_slices(file: h5py.File, name: str, slices: Slices, squeeze_coil: bool = False) -> None:
+def _write_slices(output: H5Output, name: str, slices: Slices, squeeze_coil: bool = False) -> None:
     shape = (slices.shape[0], *slices.shape[2:]) if squeeze_coil else slices.shape
-    dataset = file.create_dataset(name, shape=shape, dtype=_NUMPY[slices.dtype])
+    dataset = output.file.create_dataset(name, shape=shape, dtype=_NUMPY[slices.dtype])
     for index in range(len(slices)):
         dataset[index] = slices[index].reshape(shape[1:]).cpu().numpy()
+        output.check()
 
 
-def _write_target(file: h5py.File, name: str, targets: Slices) -> None:
+def _write_target(output: H5Output, name: str, targets: Slices) -> None:
     """Write the target with the volume's maximum and norm, which fastMRI's metrics and transforms read."""
-    dataset = file.create_dataset(name, shape=targets.shape, dtype=np.float32)
+    dataset = output.file.create_dataset(name, shape=targets.shape, dtype=np.float32)
     largest, energy = -math.inf, 0.0
     for index, image in enumerate(targets):
         dataset[index] = image.cpu().numpy()
+        output.check()
         largest = max(largest, float(image.max()))
         energy += float(image.double().square().sum())
-    _write_attributes(file, {"max": largest, "norm": math.sqrt(energy)})
+    _write_attributes(output.file, {"max": largest, "norm": math.sqrt(energy)})
 
 
 def _write_attributes(file: h5py.File, attributes: Mapping[str, Any]) -> None:
@@ -187,14 +171,14 @@ def _write_stream(
     attributes: Mapping[str, Any] | None,
 ) -> None:
     """Write tensors of one shape, whose number need not be known, as one data set that grows."""
-    with _create(path, force) as file:
+    with create_hdf5(path, force) as output:
         dataset: h5py.Dataset | None = None
         for count, item in enumerate(items):
             shape = tuple(item.shape)
             if dataset is None:
                 if item.ndim not in ranks or min(shape) < 1:
                     raise ShapeError(f"{name}: a slice has shape {shape}; expected {' or '.join(map(str, ranks))} axes")
-                dataset = file.create_dataset(
+                dataset = output.file.create_dataset(
                     name, shape=(0, *shape), maxshape=(None, *shape), chunks=(1, *shape), dtype=_NUMPY[dtype]
                 )
             elif shape != dataset.shape[1:]:
@@ -202,6 +186,7 @@ def _write_stream(
             dataset.resize(count + 1, axis=0)
             values = item.detach().abs() if item.is_complex() and dtype == torch.float32 else item.detach()
             dataset[count] = values.to(dtype).cpu().numpy()
+            output.check()
         if dataset is None:
             raise ShapeError(f"{name}: no slice was given; expected at least one")
-        _write_attributes(file, attributes or {})
+        _write_attributes(output.file, attributes or {})

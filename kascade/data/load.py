@@ -67,7 +67,7 @@ def load(path: str | os.PathLike[str], axes: str | None = None) -> Scan:
         If `axes` is malformed or does not fit.
     """
     path = Path(path)
-    if path.exists() or not bart.matches(path):  # a BART pair may be named by its stem, which is no file
+    if os.path.lexists(path) or not os.path.isfile(f"{path}.hdr"):  # a BART pair may be named by its stem
         check_file(path)
     for reader in READERS:
         if reader.matches(path):
