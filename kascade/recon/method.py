@@ -1,0 +1,102 @@
+"""What a reconstruction method is, what it returns, and the methods by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol
+
+from kascade.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from kascade.data.scan import Scan
+
+__all__ = ["Method", "Progress", "Reconstruction", "get_method", "methods"]
+
+Progress = Callable[[int, int], None]
+"""Called as progress(done, total) after each iteration."""
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """One reconstructed slice.
+
+    Attributes
+    ----------
+    image : Tensor
+        (rows, columns): complex where the method gives a phase, else real (root sum of squares).
+    trace : list of dict, or None
+        One record for each iteration, in order, where the method has iterations worth telling of.
+    info : mapping
+        Method, parameters, true acceleration, iterations, convergence, seconds: all that JSON can hold.
+    """
+
+    image: Tensor
+    trace: list[dict[str, float]] | None = None
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Method(Protocol):
+    """A way to reconstruct: `method(scan, slice) -> Reconstruction`."""
+
+    def __call__(self, scan: Scan, index: int, progress: Progress | None = None) -> Reconstruction:
+        """Reconstruct slice `index` of `scan`."""
+        ...
+
+
+_METHODS = {
+    "zero-filled": ("kascade.recon.zero_filled", "ZeroFilled"),
+    "sense": ("kascade.recon.sense", "Sense"),
+    "wavelet": ("kascade.recon.wavelet", "Wavelet"),
+    "tv": ("kascade.recon.total_variation", "TotalVariation"),
+}
+
+
+def methods() -> dict[str, str]:
+    """Names of the methods, each with one line of what it does."""
+    lines = {}
+    for name, (module, cls) in _METHODS.items():
+        lines[name] = (getattr(import_module(module), cls).__doc__ or "").strip().split("\n")[0]
+    return lines
+
+
+def get_method(name: str, **options: Any) -> Method:
+    """Method by name, with its options and those of `Setup` (sets, acs, maps, whitening, device).
+
+    Parameters
+    ----------
+    name : str
+        One of `methods()`.
+    **options
+        Fields of the method's class (for instance ``lam``) and of `kascade.recon.setup.Setup`.
+
+    Returns
+    -------
+    Method
+
+    Raises
+    ------
+    ConfigError
+        If there is no such method, or it has no such option.
+
+    Examples
+    --------
+    >>> get_method("sense", lam=4.0, sets=2)(scan, 0).image
+    """
+    from kascade.recon.setup import Setup
+
+    if name not in _METHODS:
+        raise ConfigError(f"there is no method {name!r}; choose one of {', '.join(_METHODS)}")
+    module, cls_name = _METHODS[name]
+    cls = getattr(import_module(module), cls_name)
+    own = [f.name for f in fields(cls) if f.name != "setup"]
+    shared = [f.name for f in fields(Setup)]
+    unknown = [key for key in options if key not in own + shared]
+    if unknown:
+        raise ConfigError(f"method {name!r} has no option {', '.join(unknown)}; it takes {', '.join(own + shared)}")
+    setup = Setup(**{key: value for key, value in options.items() if key in shared})
+    method: Method = cls(setup=setup, **{key: value for key, value in options.items() if key in own})
+    return method

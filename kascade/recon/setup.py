@@ -1,0 +1,150 @@
+"""From a slice of a scan to the problem that a method solves: k-space, encoding operator, intensity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kascade.data.mask_analysis import acs_rectangle, infer_mask, true_acceleration
+from kascade.data.scan import Scan
+from kascade.errors import ConfigError
+from kascade.physics import Encoding
+from kascade.physics.espirit import espirit
+from kascade.physics.noise import corner_noise, noise_covariance, rss_weight, whiten, whitening_matrix
+
+__all__ = ["Problem", "Setup", "calibration_size"]
+
+MAX_ACS = 24
+WHITENING = ("stored", "corners", "none")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One slice, ready to be solved: find x with E x = y.
+
+    Attributes
+    ----------
+    y : Tensor
+        k-space, complex (coil, rows, columns).
+    E : Encoding
+        Encoding operator of the slice; `E.sets` is None for one map set.
+    intensity : Tensor or None
+        Real (rows, columns): factor that gives an image of whitened coils the intensity of the raw coils' RSS; None
+        where nothing was whitened.
+    info : dict
+        How it was set up: for the report.
+    """
+
+    y: Tensor
+    E: Encoding
+    intensity: Tensor | None
+    info: dict[str, Any]
+
+    def final(self, image: Tensor) -> Tensor:
+        """Image as delivered: RSS over map sets, raw intensity, (rows, columns)."""
+        if self.intensity is not None:
+            image = image * self.intensity
+        return image if self.E.sets is None else torch.linalg.vector_norm(image, dim=0)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How a slice is prepared; the options that every method shares.
+
+    Parameters
+    ----------
+    sets : int
+        Number of ESPIRiT map sets; 2 where the field of view is smaller than the object.
+    acs : int or (int, int), optional
+        Calibration region, columns or (rows, columns). By default the fully sampled center of the mask, at most 24 wide.
+    whitening : {"stored", "corners", "none"}
+        Whiten coil noise with the noise stored in the scan (where there is none, not at all), or with noise estimated
+        from the corners of k-space, or never.
+    device : str
+        torch device.
+    """
+
+    sets: int = 1
+    acs: int | tuple[int, int] | None = None
+    whitening: str = "stored"
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.whitening not in WHITENING:
+            raise ConfigError(f"whitening must be one of {', '.join(WHITENING)}, got {self.whitening!r}")
+        if self.sets < 1:
+            raise ConfigError(f"sets must be 1 or more, got {self.sets}")
+
+    def problem(self, scan: Scan, index: int) -> Problem:
+        """Prepare slice `index` of `scan`: whiten, find mask and maps, build E.
+
+        The maps are those of the scan where it has them (they must then belong to the raw coils), else ESPIRiT's.
+
+        Raises
+        ------
+        ConfigError
+            If k-space has no calibration region for ESPIRiT.
+        """
+        kspace = scan.kspace[index].to(self.device)
+        whitener, noise = self._whitener(scan, kspace)
+        y = kspace if whitener is None else whiten(kspace, whitener)
+        mask = scan.mask.to(self.device) if scan.mask is not None else _inferred(kspace)
+        if scan.maps is not None:
+            maps, source = self._stored_maps(scan.maps[index].to(self.device), whitener), "stored"
+        else:
+            maps, source = self._calibrate(y, mask), "espirit"
+        sets = maps.shape[0] if maps.ndim == 4 else None
+        intensity = None if whitener is None else rss_weight(maps, whitener)
+        info = {
+            "maps": source,
+            "sets": sets or 1,
+            "whitening": noise,
+            "true_acceleration": 1.0 if mask is None else round(true_acceleration(mask), 4),
+        }
+        return Problem(y, Encoding(maps, mask, sets=sets), intensity, info)
+
+    def _whitener(self, scan: Scan, kspace: Tensor) -> tuple[Tensor | None, str]:
+        if self.whitening == "corners":
+            return whitening_matrix(noise_covariance(corner_noise(kspace))), "corners"
+        if self.whitening == "stored" and scan.noise_covariance is not None:
+            return whitening_matrix(scan.noise_covariance.to(self.device)), "stored"
+        if self.whitening == "stored" and scan.noise is not None:
+            return whitening_matrix(noise_covariance(scan.noise.to(self.device))), "stored"
+        return None, "none"
+
+    def _stored_maps(self, maps: Tensor, whitener: Tensor | None) -> Tensor:
+        """Maps of the scan, carried to the whitened coils and brought to unit norm."""
+        if whitener is not None:
+            maps = whiten(maps, whitener)
+        norm = torch.linalg.vector_norm(maps, dim=-3, keepdim=True)
+        return torch.where(norm > 0, maps / torch.where(norm > 0, norm, 1), 0)
+
+    def _calibrate(self, y: Tensor, mask: Tensor | None) -> Tensor:
+        size = self.acs if self.acs is not None else calibration_size(y.shape[-2:], mask)
+        return espirit(y, acs=size, sets=self.sets)
+
+
+def _inferred(kspace: Tensor) -> Tensor | None:
+    """Mask of the samples that are not exactly zero in every coil; None for an all-zero slice too."""
+    return infer_mask(kspace) if bool(kspace.any()) else None
+
+
+def calibration_size(shape: torch.Size | tuple[int, ...], mask: Tensor | None) -> tuple[int, int]:
+    """Largest fully sampled block (rows, columns) centered in k-space, at most 24 by 24.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (rows, columns) of k-space.
+    mask : Tensor, optional
+        (columns,) or (rows, columns); absent: fully sampled.
+    """
+    rows, columns = shape
+    if mask is None:
+        return min(rows, MAX_ACS), min(columns, MAX_ACS)
+    sampled = acs_rectangle(mask if mask.ndim == 2 else mask.expand(rows, columns))
+    sizes = [2 * min(n // 2 - s.start, s.stop - n // 2) for n, s in zip(shape, sampled, strict=True)]
+    return min(sizes[0], MAX_ACS), min(sizes[1], MAX_ACS)
