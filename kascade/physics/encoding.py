@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from kascade.physics.coils import Coils
 from kascade.physics.fourier import Fourier
 from kascade.physics.operator import LinearOperator
 from kascade.physics.sampling import Sampling
+from kascade.physics.sense_adjoint import sense_adjoint
 
 __all__ = ["Encoding"]
 
@@ -80,7 +82,10 @@ class Encoding(LinearOperator):
         return self.expression._apply(x)
 
     def _adjoint(self, y: Tensor) -> Tensor:
-        return self.expression._adjoint(y)
+        recorded = torch.is_grad_enabled() and any(t.requires_grad for t in (y, *self.tensors()))
+        if recorded or y.dtype != self.maps.dtype:
+            return self.expression._adjoint(y)
+        return sense_adjoint(self.maps, self.mask, y, self.ndim, self.sets)
 
     def __repr__(self) -> str:
         return repr(self.expression)

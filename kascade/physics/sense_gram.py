@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -12,7 +13,7 @@ from kascade.physics.coils import Coils
 from kascade.physics.operator import LinearOperator
 from kascade.physics.sampling import FourierFilter, filter_axes
 
-__all__ = ["SenseGram"]
+__all__ = ["SenseGram", "item_by_item"]
 
 BLOCK_SAMPLES = 2**19  # complex64: 4 MB, of the order of a last-level cache
 
@@ -22,8 +23,8 @@ class SenseGram(LinearOperator):
     """`Coils.H @ FourierFilter @ Coils`, which is E.H @ E, with the smallest working set.
 
     One coil image at a time goes through map, transform, weights, transform and map in place, so that it stays in the
-    cache; readout transforms and shifts have cancelled (see `FourierFilter`). Where a graph is being recorded the plain,
-    differentiable expression is used instead.
+    cache; readout transforms and shifts have cancelled (see `FourierFilter`). Where a graph is being recorded the
+    plain, differentiable expression is used instead.
 
     Parameters
     ----------
@@ -67,7 +68,7 @@ class SenseGram(LinearOperator):
             coils, between = self.expression
             return coils._adjoint(between._apply(coils._apply(x)))
         batch = torch.broadcast_shapes(x.shape[: x.ndim - len(self.domain_shape)], self.batch_shape)
-        return self._by_blocks(x, self.maps, self._filter(x.real.dtype), batch)
+        return item_by_item(self._block, (x, self.maps, self._filter(x.real.dtype)), self._ranks(), batch)
 
     def _adjoint(self, y: Tensor) -> Tensor:
         return self._apply(y)
@@ -85,14 +86,7 @@ class SenseGram(LinearOperator):
         n = prod(self.maps.shape[axis] for axis in axes)
         return torch.stack((weights, -weights), dim=-1) / n
 
-    def _by_blocks(self, x: Tensor, maps: Tensor, weights: Tensor, batch: tuple[int, ...]) -> Tensor:
-        """Items one after the other where they are large, together where they are small (or on a GPU)."""
-        if not batch or x.is_cuda or prod(batch) * prod(self.domain_shape) <= BLOCK_SAMPLES:
-            return self._block(x, maps, weights, batch)
-        x, maps, weights = (t.expand(*batch, *t.shape[t.ndim - n :]) for t, n in zip((x, maps, weights), self._ranks(), strict=True))
-        return torch.stack([self._by_blocks(x[i], maps[i], weights[i], batch[1:]) for i in range(batch[0])])
-
-    def _block(self, x: Tensor, maps: Tensor, weights: Tensor, batch: tuple[int, ...]) -> Tensor:
+    def _block(self, batch: tuple[int, ...], x: Tensor, maps: Tensor, weights: Tensor) -> Tensor:
         # conj(ifft(v)) = fft(conj(v)) / n: all after the filter stays conjugated, so that conj(maps) is never formed.
         axes = filter_axes(self.weights, self.ndim)
         space = self.domain_shape[-self.ndim :]
@@ -106,6 +100,7 @@ class SenseGram(LinearOperator):
             torch.mul(coil_maps[0], images[0], out=buffer)
             for s, image in zip(coil_maps[1:], images[1:], strict=True):
                 buffer.addcmul_(s, image)
+            # With `out` torch copies once more, but without it the allocator returns memory to the system: slower.
             torch.fft.fftn(buffer, dim=axes, out=buffer)
             torch.view_as_real(buffer).mul_(weights)
             torch.fft.fftn(buffer, dim=axes, out=buffer)
@@ -113,3 +108,36 @@ class SenseGram(LinearOperator):
                 total.addcmul_(s, buffer)
         result = totals[0] if self.sets is None else torch.stack(totals, dim=-self.ndim - 1)
         return result.conj_physical_()
+
+
+def item_by_item(
+    function: Callable[..., Tensor],
+    tensors: Sequence[Tensor],
+    ranks: Sequence[int],
+    batch: tuple[int, ...],
+    together: int = BLOCK_SAMPLES,
+) -> Tensor:
+    """`function(batch, *tensors)`, called for one item of the batch after the other where items are large.
+
+    Small items go together, and so do all on a GPU.
+
+    Parameters
+    ----------
+    function : callable
+        Takes the batch shape and the tensors, gives (*batch, *item).
+    tensors : sequence of Tensor
+        Each (*its batch, *its item); their batches broadcast to `batch`. The first one's item counts as the size.
+    ranks : sequence of int
+        Axes of one item of each tensor.
+    batch : tuple of int
+        Batch axes of the result.
+    together : int
+        Samples (of the first tensor) up to which items go together.
+    """
+    size = prod(batch) * prod(tensors[0].shape[tensors[0].ndim - ranks[0] :])
+    if not batch or tensors[0].is_cuda or size <= together:
+        return function(batch, *tensors)
+    tensors = [t.expand(*batch, *t.shape[t.ndim - n :]) for t, n in zip(tensors, ranks, strict=True)]
+    return torch.stack(
+        [item_by_item(function, [t[i] for t in tensors], ranks, batch[1:], together) for i in range(batch[0])]
+    )
