@@ -1,0 +1,142 @@
+"""`kascade recon`: k-space files in, images out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kascade.cli import console
+from kascade.cli.options import (
+    Accel,
+    Acs,
+    Axes,
+    CenterFraction,
+    Debug,
+    Device,
+    Force,
+    KeepOversampling,
+    MapsFile,
+    MaskName,
+    MaskSeed,
+    Quiet,
+    Sets,
+    undersampling,
+)
+
+if TYPE_CHECKING:
+    from kascade.recon.run import Outcome
+
+__all__ = ["recon"]
+
+OUTPUT = "Output"
+RUN = "Many files"
+
+
+def recon(
+    paths: Annotated[list[Path], typer.Argument(metavar="FILE|FOLDER...", help="k-space files, or folders of them.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder of the results.")],
+    method: Annotated[
+        str, typer.Option("--method", "-m", metavar="NAME", help="zero-filled, sense, wavelet or tv.")
+    ] = "sense",
+    lam: Annotated[
+        float | None,
+        typer.Option(
+            "--lam",
+            help="Regularization. sense: an upper bound on the noise amplification, small is smooth (default 5). "
+            "wavelet, tv: weight of the penalty, large is smooth (default: chosen from the noise).",
+        ),
+    ] = None,
+    sets: Sets = 1,
+    maps: MapsFile = None,
+    keep_oversampling: KeepOversampling = False,
+    device: Device = "cpu",
+    axes: Axes = None,
+    accel: Accel = None,
+    acs: Acs = None,
+    mask: MaskName = None,
+    center_fraction: CenterFraction = None,
+    seed: MaskSeed = None,
+    complex_values: Annotated[
+        bool, typer.Option("--complex", rich_help_panel=OUTPUT, help="Complex images instead of magnitudes.")
+    ] = False,
+    nifti: Annotated[bool, typer.Option("--nifti", rich_help_panel=OUTPUT, help="NAME.nii.gz, too.")] = False,
+    save_maps: Annotated[
+        bool, typer.Option("--save-maps", rich_help_panel=OUTPUT, help="The coil maps, too: maps/NAME.h5.")
+    ] = False,
+    force: Force = False,
+    workers: Annotated[
+        int, typer.Option("--workers", "-j", min=1, rich_help_panel=RUN, help="Files to work on at the same time.")
+    ] = 1,
+    resume: Annotated[
+        bool, typer.Option("--resume", rich_help_panel=RUN, help="Go on where an earlier run stopped.")
+    ] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Reconstruct k-space: every slice of every file.
+
+    Writes three files for each, together or not at all:
+    NAME.h5    data set reconstruction (slices, rows, columns), cropped to
+               the header's recon matrix where there is one
+    NAME.png   all slices at a glance
+    NAME.json  method, parameters, acceleration, iterations, residuals, times
+
+    Of a folder, every file is done; those that fail are told at the end.
+
+    [bold]Examples[/bold]
+
+    kascade recon brain.h5 -o out/ --accel 4 --acs 24
+
+    kascade recon scans/ -o out/ --method wavelet --workers 4 --resume
+    """
+    from kascade.recon.plan import Plan
+    from kascade.recon.run import reconstruct_files
+    from kascade.recon.sources import find_sources
+
+    sources = find_sources(paths)
+    for path in sources.ignored:
+        console.note(f"{path}: passed over, no k-space by its name")
+    options: dict[str, Any] = {"sets": sets, "device": device} | ({} if lam is None else {"lam": lam})
+    plan = Plan(
+        method=method,
+        options=options,
+        undersampling=undersampling(accel, acs, mask, center_fraction, seed),
+        maps=maps,
+        keep_oversampling=keep_oversampling,
+        complex_values=complex_values,
+        nifti=nifti,
+        save_maps=save_maps,
+        axes=axes,
+    )
+    with console.progress() as bar:
+        outcomes = reconstruct_files(
+            sources.files, output, plan, workers=workers, resume=resume, force=force, progress=bar.part
+        )
+        failed = _report(bar.over(outcomes, len(sources.files)), output)
+    if len(sources.files) == 1 and failed and failed[0].error is not None:
+        raise failed[0].error
+    console.exit_if_failed([str(outcome.error) for outcome in failed], len(sources.files))
+
+
+def _report(outcomes: Iterable[Outcome], output: Path) -> list[Outcome]:
+    """Print one line for each file that is done; give back those that failed."""
+    failed = []
+    for outcome in outcomes:
+        if outcome.report is None:
+            failed.append(outcome)
+            continue
+        report = outcome.report
+        if outcome.skipped:
+            console.note(f"{outcome.path}: done already")
+            continue
+        for warning in report["warnings"]:
+            console.warn(f"{outcome.path}: {warning}")
+        image = " x ".join(str(n) for n in report["image"])
+        console.note(
+            f"{outcome.path}: {len(report['seconds'])} x {image}, {report['sampling']}, "
+            f"{report['seconds_total']:.1f} s -> {output}"
+        )
+    return failed

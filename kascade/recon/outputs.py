@@ -1,0 +1,87 @@
+"""Several output files that belong together: all of them appear, or none."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from kascade.data.atomic import refuse_existing
+from kascade.errors import OutputError
+
+__all__ = ["all_or_none", "make_folder"]
+
+
+def make_folder(folder: Path) -> None:
+    """Create an output folder.
+
+    Raises
+    ------
+    OutputError
+        If that is impossible.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made a folder ({error.strerror or error})") from error
+
+
+@contextlib.contextmanager
+def all_or_none(paths: Sequence[Path], force: bool = False) -> Iterator[list[Path]]:
+    """Write files that appear together or not at all.
+
+    The block writes each file at the place it is given, in a hidden folder beside the first path; when it ends they are
+    renamed to `paths`, in this order, and when it raises they are gone.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Where the files shall appear, all on one file system; their folders exist.
+    force : bool
+        Replace existing files.
+
+    Yields
+    ------
+    list of Path
+        Where to write them, each with the file name it will have.
+
+    Raises
+    ------
+    OutputError
+        If a file exists (and not `force`), or one cannot be written.
+    """
+    for path in paths:
+        refuse_existing(path, force)
+    staging: Path | None = None
+    try:
+        staging = Path(tempfile.mkdtemp(prefix=f".{paths[0].stem[:80]}.", suffix=".part", dir=paths[0].parent))
+        beside = [staging / str(index) / path.name for index, path in enumerate(paths)]
+        for file in beside:
+            file.parent.mkdir()
+        yield beside
+        _publish(beside, paths, force)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(f"{paths[0]}: cannot be written ({reason}); nothing was left there") from error
+    finally:
+        if staging is not None:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def _publish(beside: Sequence[Path], paths: Sequence[Path], force: bool) -> None:
+    """Rename every file to its place; where one fails, take back those before it that replaced nothing."""
+    new = [path for path in paths if not os.path.lexists(path)]
+    done: list[Path] = []
+    try:
+        for source, path in zip(beside, paths, strict=True):
+            refuse_existing(path, force)  # another process may have been quicker
+            os.replace(source, path)
+            done.append(path)
+    except BaseException:
+        for path in done:
+            if path in new:
+                path.unlink(missing_ok=True)
+        raise
