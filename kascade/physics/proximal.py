@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["ProximalResult", "fista", "primal_dual"]
+from kascade.physics.solvers import conjugate_gradient
+
+__all__ = ["ProximalResult", "admm", "fista"]
 
 Operator = Callable[[Tensor], Tensor]
 Watch = Callable[[int, float], None]
@@ -79,48 +81,58 @@ def fista(
 
 
 @torch.no_grad()
-def primal_dual(
+def admm(
     gram: Operator,
     b: Tensor,
     D: Operator,
     D_adjoint: Operator,
-    project: Operator,
+    shrink: Operator,
     *,
-    norm_squared: float,
-    x0: Tensor | None = None,
-    max_iter: int = 100,
+    rho: float,
+    inner: int = 3,
+    max_iter: int = 50,
     tol: float = 1e-3,
     watch: Watch | None = None,
 ) -> ProximalResult:
-    """Primal-dual splitting for g(x) = h(D x), h a norm: h enters through the projection onto its dual ball.
+    """Alternating direction method of multipliers for g(x) = h(D x).
+
+    Each iteration solves (E^H E + rho D^H D) x = b + rho D^H (d - u) by a few warm-started conjugate gradient steps, which
+    undo aliasing far faster than plain gradient steps, then shrinks d.
 
     Parameters
     ----------
     gram, b
-        E.H @ E of norm at most 1, and E.H y.
+        E.H @ E and E.H y.
     D, D_adjoint : callable
-        A linear map with ||D||^2 at most `norm_squared`, and its adjoint.
-    project : callable
-        Projection onto the dual ball of h.
-    norm_squared : float
-        Bound on ||D||^2.
-    x0 : Tensor, optional
-        Start; `b` by default.
+        A linear map and its adjoint.
+    shrink : callable
+        Proximal map of h / rho.
+    rho : float
+        Penalty of the splitting; any value leads to the same solution, at a different speed.
+    inner : int
+        Conjugate gradient steps for each iteration.
     max_iter, tol, watch
         As for `fista`.
 
     References
     ----------
-    Condat, J. Optim. Theory Appl. 158 (2013), Algorithm 3.1; Vu, Adv. Comput. Math. 38 (2013).
+    Boyd et al., Found. Trends Mach. Learn. 3 (2011), section 3.
     """
-    sigma = 0.5 / norm_squared**0.5
-    tau = 0.99 / (0.5 + sigma * norm_squared)  # 1 / tau - sigma ||D||^2 >= L / 2, with L = 1
-    x = b.clone() if x0 is None else x0.clone()
-    dual = torch.zeros_like(D(x))
+    x = b.clone()
+    u = torch.zeros_like(D(x))
     changes: list[float] = []
     for iteration in range(1, max_iter + 1):
-        new = x - tau * (gram(x) - b + D_adjoint(dual))
-        dual = project(dual + sigma * D(2 * new - x))
+        shifted = D(x) + u
+        d = shrink(shifted)
+        u = shifted - d
+        new = conjugate_gradient(
+            lambda p: gram(p) + rho * D_adjoint(D(p)),
+            b + rho * D_adjoint(d - u),
+            x,
+            item_ndim=b.ndim,
+            tol=0.1 * tol,
+            max_iter=inner,
+        ).x
         difference, x = new - x, new
         if _record(changes, difference, x, iteration, tol, watch):
             return ProximalResult(x, changes, True)
