@@ -60,8 +60,8 @@ def scan_of(
     mask : LazyArray, optional
         Real: one value per column, or rows and columns in the order of `kspace`; axes of length 1 do not matter.
     maps : LazyArray, optional
-        Complex, axes in the order of `kspace`, with or without slice; several sets come first, or last where
-        coil is the last axis of `kspace` but for slice.
+        Complex, axes in the order of `kspace`, with or without slice; several sets come before the others but
+        slice, or after them where coil is the last of `kspace`. Maps shaped like `kspace` are those of each slice.
     candidates : sequence of str
         What three axes may mean, for the message.
 

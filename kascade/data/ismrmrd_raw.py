@@ -41,7 +41,7 @@ def matches(path: str | os.PathLike[str]) -> bool:
     try:
         with h5py.File(path, "r") as file:
             return "kspace" not in file and bool(_groups(file))
-    except (OSError, KeyError, RuntimeError):
+    except (OSError, KeyError, RuntimeError, ValueError):
         return False
 
 
@@ -152,10 +152,19 @@ def _acquisitions(file: h5py.File, group: str, where: str) -> h5py.Dataset:
     item = local_dataset(file, f"{group}/data")
     if item is None or not item.size:
         raise FileFormatError(f"{where}: holds no acquisitions; expected raw data, not images")
-    if not _is_acquisitions(item) or not set(acquisition_header_dtype.names) <= set(item.dtype["head"].names or ()):
+    if not _is_acquisitions(item) or not _same_fields(item.dtype["head"], acquisition_header_dtype):
         raise FileFormatError(f"{where}: {group}/data has another layout than ISMRMRD acquisitions")
     check_storage(item, f"{where}: {group}/data")
     return Container(file[group]).acquisitions.data
+
+
+def _same_fields(found: np.dtype[Any], expected: np.dtype[Any]) -> bool:
+    """Whether a compound type has the fields of another, wherever they lie in memory."""
+    if expected.names is None:
+        return found == expected
+    if not set(expected.names) <= set(found.names or ()):
+        return False
+    return all(_same_fields(found[name], expected[name]) for name in expected.names)
 
 
 def _parse(xml: bytes, where: str) -> Element:
@@ -224,7 +233,8 @@ class _Readouts:
         for line, values in enumerate(self.read(lines.index, lines.samples)):
             values = values[:, ::-1] if lines.reverse[line] else values
             first, last, row = lines.first[line], lines.last[line], lines.row[line]
-            kspace[lines.partition[line], :, row : row + last - first, lines.column[line]] += values[:, first:last]
+            with np.errstate(invalid="ignore", over="ignore"):  # NaN and Inf are refused later, by slice
+                kspace[lines.partition[line], :, row : row + last - first, lines.column[line]] += values[:, first:last]
         kspace /= np.maximum(lines.counts(grid), 1)[:, None]
         return kspace
 

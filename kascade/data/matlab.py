@@ -1,11 +1,10 @@
-"""MATLAB files: v5 (`save -v6`, `-v7`) through SciPy, v7.3 (HDF5) through h5py; axes in the order MATLAB shows."""
+"""MATLAB files: v5 (`save -v6`, `-v7`) and v7.3 (HDF5), both with the axes in the order that MATLAB shows."""
 
 from __future__ import annotations
 
 import os
-import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,11 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from kascade.data.archive import WANTED, pick_kspace, scan_of
-from kascade.data.arrays import LazyArray, LoadedArray, one_line
+from kascade.data.archive import pick_kspace, scan_of
+from kascade.data.arrays import LazyArray
 from kascade.data.axes import AXES_FOR_3
 from kascade.data.hdf5 import check_storage, is_hdf5, local_dataset, open_hdf5
+from kascade.data.mat5 import numeric_arrays
 from kascade.data.scan import Scan
 from kascade.errors import FileFormatError
 
@@ -24,7 +24,6 @@ __all__ = ["matches", "read"]
 
 _HEADER_BYTES = 128
 _CANDIDATES = ("rows,columns,coil", "rows,columns,slice", *AXES_FOR_3)
-_DAMAGE = (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, MemoryError, NotImplementedError, zlib.error)
 
 
 def matches(path: str | os.PathLike[str]) -> bool:
@@ -47,7 +46,7 @@ def read(path: str | os.PathLike[str], axes: str | None = None) -> Scan:
     Returns
     -------
     Scan
-        Slices of a v7.3 file are read when asked for; v5 can only be read whole.
+        Slices of a v7.3 file are read when asked for; an array of a v5 file is read whole at the first of them.
 
     Raises
     ------
@@ -57,7 +56,7 @@ def read(path: str | os.PathLike[str], axes: str | None = None) -> Scan:
         If `axes` is malformed or does not fit.
     """
     path = Path(path)
-    arrays = _arrays_v73(path) if _version(path) == "7.3" else _arrays_v5(path)
+    arrays: Mapping[str, LazyArray] = _arrays_v73(path) if _version(path) == "7.3" else numeric_arrays(path)
     name = pick_kspace(path, arrays)
     shape = arrays[name].shape
     if axes is None and len(shape) == 4 and max(shape[:2]) > min(shape[2:]):
@@ -80,35 +79,9 @@ def _version(path: Path) -> str | None:
             with h5py.File(path, "r") as file:
                 local = [name for name in file if isinstance(file.get(name, getlink=True), h5py.HardLink)]
                 return "7.3" if any("MATLAB_class" in file[name].attrs for name in local) else None
-    except (OSError, KeyError, RuntimeError):
+    except (OSError, KeyError, RuntimeError, ValueError):
         return None
     return None
-
-
-def _arrays_v5(path: Path) -> dict[str, LazyArray]:
-    """Numeric arrays by name; those wanted if `kspace` is there, else all that might be k-space."""
-    import scipy.io
-
-    try:
-        listing = scipy.io.whosmat(path)
-    except _DAMAGE as error:
-        raise _damaged(path, error) from error
-    numeric = [name for name, _, kind in listing if kind in ("single", "double")]
-    names = [name for name, _, kind in listing if name in WANTED and kind not in ("struct", "cell", "object")]
-    arrays: dict[str, LazyArray] = {}
-    for name in names if "kspace" in numeric else {*numeric, *names}:
-        whole = _load_v5(path, name)
-        arrays[name] = LoadedArray(whole.shape, whole.dtype, partial(_load_v5, path, name))
-    return arrays
-
-
-def _load_v5(path: Path, name: str) -> NDArray[Any]:
-    import scipy.io
-
-    try:
-        return np.asarray(scipy.io.loadmat(path, variable_names=[name])[name])
-    except _DAMAGE as error:
-        raise _damaged(path, error) from error
 
 
 def _arrays_v73(path: Path) -> dict[str, LazyArray]:
@@ -153,9 +126,3 @@ def _complex_of(dtype: np.dtype[Any]) -> np.dtype[Any]:
     if dtype.names == ("real", "imag") and dtype["real"] == dtype["imag"] and dtype["real"].kind == "f":
         return np.result_type(dtype["real"], np.complex64)
     return dtype
-
-
-def _damaged(path: Path, error: BaseException) -> FileFormatError:
-    return FileFormatError(
-        f"{path}: not a readable MATLAB file ({one_line(error)}); copy it again, or save it anew with save -v7.3"
-    )

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import gzip
+import logging
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,8 @@ __all__ = ["Volume", "read_volume", "write_slices", "write_volume"]
 
 _SUFFIXES = (".nii", ".nii.gz")
 _MAX_DEFLATE_RATIO = 1032  # deflate cannot shrink anything further, so a header that promises more bytes is wrong
+_MAX_SHEAR = 1e6  # condition number of a direction matrix beyond which it is singular for float32 headers
+_DAMAGE = (OSError, EOFError, ValueError, OverflowError, MemoryError, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -88,16 +92,18 @@ def read_volume(path: str | os.PathLike[str], canonical: bool = True) -> Volume:
         For a file that is absent, truncated, no NIfTI, not 3-D, complex, RGB or without one finite voxel.
     """
     path = Path(path)
-    image = _open(path)
-    _check_shape(path, image)
     problems: list[str] = []
+    with _repairs_noted(problems), np.errstate(over="ignore", invalid="ignore"):
+        image = _open(path)
+        _check_shape(path, image)
+        array = _voxels(path, image).reshape(image.shape[:3] + (1,) * (3 - len(image.shape)))
+    affine = np.array(image.affine, dtype=np.float64)
     located = int(image.header["sform_code"]) > 0 or int(image.header["qform_code"]) > 0
     if not located:
         problems.append("no affine (sform and qform code 0): orientation unknown, only the voxel size is used")
-    elif not np.isfinite(image.affine).all() or abs(np.linalg.det(image.affine[:3, :3])) < 1e-12:
-        raise FileFormatError(f"{path}: the affine is singular or not finite; repair the sform or qform of the file")
-    array = _voxels(path, image).reshape(image.shape[:3] + (1,) * (3 - len(image.shape)))
-    affine = np.array(image.affine, dtype=np.float64)
+    spacing = _spacing(path, affine)
+    if located and np.linalg.cond(affine[:3, :3] / spacing) > _MAX_SHEAR:
+        raise FileFormatError(f"{path}: the affine is singular; repair the sform or qform of the file")
     if located and canonical:
         array, affine = _to_ras(array, affine)
     bad = int(array.size - np.isfinite(array).sum())
@@ -205,6 +211,23 @@ def write_slices(
     write_volume(path, images.permute(2, 1, 0), spacing_mm=tuple(spacing_mm)[::-1], force=force)
 
 
+@contextmanager
+def _repairs_noted(problems: list[str]) -> Iterator[None]:
+    """Collect what nibabel says of headers it repairs, instead of letting it print."""
+    from nibabel.imageglobals import logger
+
+    class Collect(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            problems.append(f"header: {record.getMessage()}")
+
+    printing, collect = list(logger.handlers), Collect(logging.WARNING)
+    logger.handlers[:] = [collect]
+    try:
+        yield
+    finally:
+        logger.handlers[:] = printing
+
+
 def _open(path: Path) -> Any:
     """Read the header only."""
     import nibabel as nib
@@ -215,7 +238,7 @@ def _open(path: Path) -> Any:
         raise FileFormatError(f"{path}: no such file; expected a NIfTI volume (.nii or .nii.gz)")
     try:
         image = nib.load(path)
-    except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error) as error:
+    except (ImageFileError, HeaderDataError, *_DAMAGE) as error:
         raise FileFormatError(f"{path}: not a readable NIfTI volume ({one_line(error)})") from error
     if not isinstance(image, nib.Nifti1Image | nib.Nifti1Pair):
         raise FileFormatError(f"{path}: a {type(image).__name__}, expected NIfTI; convert it to .nii.gz first")
@@ -240,9 +263,8 @@ def _check_shape(path: Path, image: Any) -> None:
 def _voxels(path: Path, image: Any) -> NDArray[np.float32]:
     """Scaled voxels as float32; what float32 cannot hold becomes Inf and is reported with the NaN."""
     try:
-        with np.errstate(over="ignore", invalid="ignore"):
-            return np.asarray(image.get_fdata(caching="unchanged", dtype=np.float32))
-    except (OSError, EOFError, ValueError, MemoryError, zlib.error) as error:
+        return np.asarray(image.get_fdata(caching="unchanged", dtype=np.float32))
+    except _DAMAGE as error:
         raise FileFormatError(
             f"{path}: truncated or damaged voxels ({one_line(error)}); copy the file again"
         ) from error
@@ -264,9 +286,10 @@ def _orientation(affine: NDArray[np.float64]) -> str:
 
 def _spacing(path: Path, affine: NDArray[np.float64]) -> tuple[float, float, float]:
     """Voxel size: the column norms of the affine, which for a file without one is made of pixdim."""
-    zooms = tuple(float(n) for n in np.linalg.norm(affine[:3, :3], axis=0))
-    if not all(np.isfinite(n) and n > 0 for n in zooms):
-        raise FileFormatError(f"{path}: voxel size {zooms} mm; expected positive numbers (pixdim)")
+    with np.errstate(over="ignore", invalid="ignore"):
+        zooms = tuple(float(n) for n in np.linalg.norm(affine[:3, :3], axis=0))
+    if not np.isfinite(affine).all() or not all(np.isfinite(n) and n > 0 for n in zooms):
+        raise FileFormatError(f"{path}: voxel size {zooms} mm, or its affine, makes no sense; repair the header")
     return zooms[0], zooms[1], zooms[2]
 
 

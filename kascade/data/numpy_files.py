@@ -23,6 +23,8 @@ __all__ = ["matches", "read"]
 
 _NPY, _ZIP = b"\x93NUMPY", b"PK\x03\x04"
 _LOCAL_HEADER_BYTES = 30  # of a zip member, before its name and extra field
+# What zipfile and NumPy raise on damaged bytes; a KascadeError is none of these.
+_DAMAGE = (OSError, EOFError, ValueError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error, struct.error)
 _READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -34,7 +36,7 @@ def matches(path: str | os.PathLike[str]) -> bool:
         if start[:4] == _ZIP:
             with zipfile.ZipFile(path) as archive:
                 return any(name.endswith(".npy") for name in archive.namelist())
-    except (OSError, zipfile.BadZipFile):
+    except _DAMAGE:
         return False
     return start == _NPY
 
@@ -81,7 +83,7 @@ def _unpack(path: Path, member: str) -> NDArray[Any]:
     try:
         with zipfile.ZipFile(path) as archive, archive.open(member) as file:
             return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
-    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+    except _DAMAGE as error:
         raise FileFormatError(
             f"{path}: {member} is truncated or damaged ({one_line(error)}); copy the file again"
         ) from error
@@ -105,15 +107,7 @@ def _members(path: Path) -> dict[str, LazyArray]:
                 stored = info.compress_type == zipfile.ZIP_STORED
                 load = partial(_unpack, path, info.filename)
                 arrays[name] = array if stored else LoadedArray(array.shape, array.dtype, load)
-    except (
-        OSError,
-        EOFError,
-        zipfile.BadZipFile,
-        zlib.error,
-        struct.error,
-        NotImplementedError,
-        RuntimeError,
-    ) as error:
+    except _DAMAGE as error:
         raise FileFormatError(f"{path}: damaged .npz archive ({one_line(error)}); copy the file again") from error
     return arrays
 
@@ -141,7 +135,7 @@ def _read_header(file: IO[bytes], where: str) -> _Header:
         if version not in _READERS:
             raise ValueError(f"version {version} is for structured arrays")
         return _Header(*_READERS[version](file), file.tell())
-    except (ValueError, EOFError) as error:
+    except Exception as error:  # NumPy's header parser raises whatever Python's tokenizer does
         raise FileFormatError(f"{where}: damaged .npy header ({one_line(error)})") from error
 
 

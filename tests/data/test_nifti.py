@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 
 from kascade.data.nifti import Volume, read_volume, write_slices, write_volume
 from kascade.errors import ConfigError, FileFormatError, OutputError, ShapeError
+from tests.data.files import damaged
 
 SHAPE = (5, 6, 4)
 
@@ -109,6 +110,15 @@ def test_a_plane_becomes_a_volume(tmp_path, voxels):
     assert read_volume(save(tmp_path / "v.nii", voxels[:, :, 0])).data.shape == (5, 6, 1)
 
 
+def test_what_nibabel_repairs_is_a_problem_and_not_printed(tmp_path, voxels, capfd):
+    path = save(tmp_path / "v.nii", voxels)
+    content = bytearray(path.read_bytes())
+    content[80:84] = np.float32(-1).tobytes()  # pixdim of the first axis
+    path.write_bytes(content)
+    assert any("pixdim" in problem for problem in read_volume(path).problems)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_axial_slices_show_the_nose_up_and_right_on_the_left(tmp_path):
     array = np.zeros(SHAPE, np.float32)
     array[4, 5, 3] = 1  # most right, most anterior, highest
@@ -142,13 +152,14 @@ def bad_file(path: Path, kind: str) -> str:
         return "RGB"
     save(path, rng.normal(size=(20, 20, 20)).astype(np.float32))
     whole = gzip.decompress(path.read_bytes()) if path.name.endswith(".gz") else path.read_bytes()
-    if kind == "singular affine":
+    if kind in ("flat affine", "parallel axes", "NaN affine"):
         image = nib.load(path)
-        image.header["srow_x"] = 0
+        image.header["srow_x"] = {"flat affine": 0, "parallel axes": 1, "NaN affine": np.nan}[kind]
+        image.header["srow_y"] = 1 if kind == "parallel axes" else image.header["srow_y"]
         header = bytearray(whole)
         header[:348] = image.header.binaryblock
         path.write_bytes(header)
-        return "singular"
+        return "affine is singular" if kind == "parallel axes" else "makes no sense"
     if kind == "hostile dims":
         header = bytearray(whole)
         header[40:48] = np.array([3, 32767, 32767, 32767], "<i2").tobytes()
@@ -173,7 +184,9 @@ def bad_file(path: Path, kind: str) -> str:
         ("4-D", "v.nii"),
         ("complex", "v.nii"),
         ("rgb", "v.nii"),
-        ("singular affine", "v.nii"),
+        ("flat affine", "v.nii"),
+        ("parallel axes", "v.nii"),
+        ("NaN affine", "v.nii"),
         ("hostile dims", "v.nii"),
         ("hostile dims", "v.nii.gz"),
         ("truncated", "v.nii"),
@@ -185,6 +198,22 @@ def test_bad_files_are_refused_in_one_line_that_names_them(tmp_path, kind, name)
     with pytest.raises(FileFormatError, match=expected) as caught:
         read_volume(tmp_path / name)
     assert str(tmp_path / name) in str(caught.value) and "\n" not in str(caught.value)
+
+
+WHOLE = nib.Nifti1Image(np.arange(120, dtype=np.float32).reshape(SHAPE), np.diag([1, 2, 3, 1])).to_bytes()
+
+
+@settings(deadline=None, max_examples=150)
+@given(content=damaged(WHOLE), packed=st.booleans())
+def test_no_damage_raises_anything_else(tmp_path_factory, content, packed):
+    path = tmp_path_factory.getbasetemp() / ("damaged.nii.gz" if packed else "damaged.nii")
+    path.write_bytes(gzip.compress(content) if packed else content)
+    try:
+        volume = read_volume(path)
+    except FileFormatError as error:
+        assert str(path) in str(error) and "\n" not in str(error)
+    else:
+        assert torch.isfinite(volume.data).all() and volume.data.ndim == 3 and min(volume.spacing_mm) > 0
 
 
 @pytest.mark.parametrize("name", ["out.nii", "out.nii.gz"])
