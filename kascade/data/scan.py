@@ -236,13 +236,11 @@ class Scan:
             complex64, (coil, rows, columns); the raw k-space where the scan holds neither `noise` nor
             `noise_covariance`.
         """
+        if self.noise is None and self.noise_covariance is None:
+            return self.kspace[index]
         from kascade.physics.noise import noise_covariance, whiten, whitening_matrix
 
-        covariance = self.noise_covariance
-        if covariance is None:
-            if self.noise is None:
-                return self.kspace[index]
-            covariance = noise_covariance(self.noise)
+        covariance = noise_covariance(self.noise) if self.noise_covariance is None else self.noise_covariance
         return whiten(self.kspace[index], whitening_matrix(covariance))
 
     def undersample(self, mask: ArrayOrTensor) -> Scan:

@@ -316,3 +316,14 @@ def test_padding_is_that_of_fastmri(
     left, right = attributes["padding_left"], attributes["padding_right"]
     assert header.padding(columns) == (left, min(right, columns))
     assert dataclasses.asdict(read(tmp_path / "a.h5").header)["phase_limits"] == (0, center, center + extra)
+
+
+@pytest.mark.parity
+def test_fastmri_reads_measured_data_of_ours(tmp_path: Path, fastmri_package: object, real_data: Path) -> None:
+    from fastmri.data import SliceDataset
+
+    measured = np.load(real_data / "kspace" / "gre_32ch.npy")
+    write_scan(Scan.from_arrays(measured), tmp_path / "gre.h5")
+    dataset = SliceDataset(tmp_path, "multicoil")
+    assert len(dataset) == 2
+    np.testing.assert_array_equal(dataset[1][0], measured[1])
