@@ -8,6 +8,7 @@ from kascade.data.header import Header, crop_to_recon
 from kascade.data.index import FolderIndex, index_folder
 from kascade.data.load import load
 from kascade.data.scan import Scan
+from kascade.data.simulate import simulate_head, simulate_scan, simulate_volume
 
 __all__ = [
     "FolderIndex",
@@ -18,6 +19,9 @@ __all__ = [
     "load",
     "read_images",
     "read_maps",
+    "simulate_head",
+    "simulate_scan",
+    "simulate_volume",
     "write_maps",
     "write_reconstruction",
     "write_scan",

@@ -17,6 +17,7 @@ from kascade.data.consistency import TARGETS, check_parts
 from kascade.data.header import Header, crop_to_recon
 from kascade.data.slices import MemorySource, SharedSource, Slices, SliceSource
 from kascade.errors import ShapeError
+from kascade.physics.noise import noise_covariance, whiten, whitening_matrix
 
 __all__ = ["Header", "Scan", "crop_to_recon"]
 
@@ -236,12 +237,10 @@ class Scan:
             complex64, (coil, rows, columns); the raw k-space where the scan holds neither `noise` nor
             `noise_covariance`.
         """
-        if self.noise is None and self.noise_covariance is None:
-            return self.kspace[index]
-        from kascade.physics.noise import noise_covariance, whiten, whitening_matrix
-
-        covariance = noise_covariance(self.noise) if self.noise_covariance is None else self.noise_covariance
-        return whiten(self.kspace[index], whitening_matrix(covariance))
+        kspace, covariance = self.kspace[index], self.noise_covariance
+        if covariance is None and self.noise is not None:
+            covariance = noise_covariance(self.noise)
+        return kspace if covariance is None else whiten(kspace, whitening_matrix(covariance))
 
     def undersample(self, mask: ArrayOrTensor) -> Scan:
         """Undersample retrospectively.
