@@ -27,4 +27,6 @@ def rss(x: Tensor, axis: int = -3) -> Tensor:
     ----------
     Roemer et al., The NMR phased array, MRM 16 (1990).
     """
-    return torch.linalg.vector_norm(x, dim=axis)
+    # Several times faster than torch.linalg.vector_norm along an axis that is not the last.
+    power = x.real.square() + x.imag.square() if x.is_complex() else x.square()
+    return power.sum(axis).sqrt()

@@ -17,7 +17,7 @@ from kascade.physics.noise import corner_noise, noise_covariance, rss_weight, wh
 
 __all__ = ["Problem", "Setup", "calibration_size"]
 
-MAX_ACS = 24
+MAX_ACS_ROWS, MAX_ACS_COLUMNS = 48, 24
 WHITENING = ("stored", "corners", "none")
 
 
@@ -59,7 +59,7 @@ class Setup:
     sets : int
         Number of ESPIRiT map sets; 2 where the field of view is smaller than the object.
     acs : int or (int, int), optional
-        Calibration region, columns or (rows, columns). By default the fully sampled center of the mask, at most 24 wide.
+        Calibration region, columns or (rows, columns). By default the fully sampled center of the mask, at most 48 x 24.
     whitening : {"stored", "corners", "none"}
         Whiten coil noise with the noise stored in the scan (where there is none, not at all), or with noise estimated
         from the corners of k-space, or never.
@@ -133,7 +133,7 @@ def _inferred(kspace: Tensor) -> Tensor | None:
 
 
 def calibration_size(shape: torch.Size | tuple[int, ...], mask: Tensor | None) -> tuple[int, int]:
-    """Largest fully sampled block (rows, columns) centered in k-space, at most 24 by 24.
+    """Largest fully sampled block (rows, columns) centered in k-space, at most 48 by 24.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def calibration_size(shape: torch.Size | tuple[int, ...], mask: Tensor | None) -
     """
     rows, columns = shape
     if mask is None:
-        return min(rows, MAX_ACS), min(columns, MAX_ACS)
+        return min(rows, MAX_ACS_ROWS), min(columns, MAX_ACS_COLUMNS)
     sampled = acs_rectangle(mask if mask.ndim == 2 else mask.expand(rows, columns))
     sizes = [2 * min(n // 2 - s.start, s.stop - n // 2) for n, s in zip(shape, sampled, strict=True)]
-    return min(sizes[0], MAX_ACS), min(sizes[1], MAX_ACS)
+    return min(sizes[0], MAX_ACS_ROWS), min(sizes[1], MAX_ACS_COLUMNS)

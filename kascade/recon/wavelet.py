@@ -37,7 +37,7 @@ class WaveletShrinkage:
     wavelet : str
         PyWavelets name of an orthogonal wavelet.
     levels : int
-        Decomposition levels; images are zero-padded to a multiple of 2**levels.
+        Largest number of decomposition levels; small images have fewer. Images are zero-padded to a multiple of 2**levels.
     seed : int
         Seed of the shifts.
     """
@@ -54,11 +54,14 @@ class WaveletShrinkage:
         """Shrink the coefficients of complex images (..., rows, columns)."""
         import pywt
 
-        period = 2**self.levels
+        levels = min(self.levels, pywt.dwt_max_level(min(x.shape[-2:]), pywt.Wavelet(self.wavelet).dec_len))
+        if levels == 0:
+            return x  # too small an image to have details
+        period = 2**levels
         shift = tuple(int(s) for s in self.shifts.integers(0, period, 2))
         rolled = torch.roll(x, shift, dims=(-2, -1)).cpu().numpy()
         padding = [(0, 0)] * (x.ndim - 2) + [(0, -n % period) for n in x.shape[-2:]]
-        coarse, *details = pywt.wavedec2(np.pad(rolled, padding), self.wavelet, mode="periodization", level=self.levels)
+        coarse, *details = pywt.wavedec2(np.pad(rolled, padding), self.wavelet, mode="periodization", level=levels)
         shrunk = [tuple(self._shrink(band) for band in level) for level in details]
         image = pywt.waverec2([coarse, *shrunk], self.wavelet, mode="periodization")[..., : x.shape[-2], : x.shape[-1]]
         back = torch.roll(torch.from_numpy(image), [-s for s in shift], dims=(-2, -1))

@@ -110,7 +110,7 @@ def test_calibration_size_lies_inside_the_sampled_center(columns: int, acs: int)
     mask = uniform_mask(columns, 4, acs)
     rows, width = calibration_size((64, columns), mask)
     start = columns // 2 - width // 2
-    assert rows == 24 and acs - 2 <= width <= 24
+    assert rows == 48 and acs - 2 <= width <= 24
     assert bool(mask[start : start + width].all())
     sampled = acs_rectangle(mask.expand(64, columns))[1]
     assert sampled.start <= start and start + width <= sampled.stop
