@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kascade.data import Scan, load, simulate_scan, write_reconstruction, write_scan
+    from kascade.data import Scan, load, simulate_head, simulate_scan, write_reconstruction, write_scan
     from kascade.data.masks import uniform_mask
     from kascade.physics import Encoding, regularized_sense
     from kascade.physics.espirit import espirit
@@ -35,6 +35,7 @@ __all__ = [
     "methods",
     "regularized_sense",
     "rss",
+    "simulate_head",
     "simulate_scan",
     "uniform_mask",
     "write_reconstruction",
@@ -50,6 +51,7 @@ _HOME = {
     "methods": "kascade.recon",
     "regularized_sense": "kascade.physics",
     "rss": "kascade.physics.rss",
+    "simulate_head": "kascade.data",
     "simulate_scan": "kascade.data",
     "uniform_mask": "kascade.data.masks",
     "write_reconstruction": "kascade.data",

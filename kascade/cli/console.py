@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 import warnings
@@ -146,6 +147,12 @@ class ProgressBar:
         if self._part is None:
             self._part = self._bar.add_task("slices", total=total)
         self._bar.update(self._part, completed=done, total=total)
+
+    def narrator(self, total: int) -> Callable[[str], None]:
+        """Function to be called with a description before each of `total` steps."""
+        task = self._bar.add_task("", total=total)
+        begun = itertools.count()
+        return lambda text: self._bar.update(task, completed=next(begun), description=text)
 
     def counter(self, total: int) -> Callable[[], None]:
         """Function to be called after each of `total` steps."""

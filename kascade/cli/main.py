@@ -10,12 +10,14 @@ from typing import Annotated
 import typer
 
 from kascade import __version__
-from kascade.cli import console
+from kascade.cli import bench, console
 from kascade.cli.convert import convert
+from kascade.cli.demo import demo
 from kascade.cli.evaluate import evaluate
 from kascade.cli.inspect import inspect
 from kascade.cli.options import Debug, Quiet
 from kascade.cli.recon import recon
+from kascade.cli.simulate import simulate
 from kascade.cli.sweep import SeveralAccelerations, sweep
 from kascade.errors import ConfigError, FileFormatError, KascadeError, ShapeError
 
@@ -35,6 +37,9 @@ app = typer.Typer(
 for command in (inspect, convert, recon, evaluate):
     app.command(no_args_is_help=True)(command)
 app.command(no_args_is_help=True, cls=SeveralAccelerations)(sweep)
+app.command(no_args_is_help=True)(simulate)
+app.command()(demo)
+app.add_typer(bench.app, name="bench")
 
 
 def _print_version(value: bool) -> None:

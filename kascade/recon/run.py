@@ -193,6 +193,8 @@ def _reconstruct(
             raise
         except KascadeError as error:
             raise type(error)(f"{path}, slice {index}: {error}") from error
+        if not bool(results[-1].image.any()):
+            warnings.warn(f"slice {index} of k-space is all zero, and so is its image", stacklevel=2)
         if progress is not None:
             progress(index + 1, len(scan))
     return results, maps

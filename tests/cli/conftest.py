@@ -39,8 +39,8 @@ def kascade(capsys: pytest.CaptureFixture[str]) -> Callable[..., Run]:
     return run
 
 
-def small_scan(name: str = "small", slices: int = 2, seed: int = 0) -> Scan:
-    """Fully sampled scan of an ellipse with holes: 4 coils, 56 x 48, little noise."""
+def small_scan(name: str = "small", slices: int = 2, seed: int = 0, noise: float = 0.005) -> Scan:
+    """Fully sampled scan of an ellipse with holes: 4 coils, 56 x 48; `noise` in real and in imaginary part."""
     generator = np.random.default_rng(seed)
     rows, columns = np.meshgrid(np.linspace(-1, 1, 56), np.linspace(-1, 1, 48), indexing="ij")
     volume = []
@@ -52,8 +52,8 @@ def small_scan(name: str = "small", slices: int = 2, seed: int = 0) -> Scan:
         maps = [np.exp(-((rows - np.cos(a)) ** 2 + (columns - np.sin(a)) ** 2) / 2) * np.exp(1j * a) for a in angles]
         volume.append(np.stack(maps) * image)
     kspace = fft(torch.from_numpy(np.stack(volume)))
-    noise = generator.standard_normal((2, *kspace.shape)) * 0.005
-    return Scan.from_arrays(kspace + torch.from_numpy(noise[0] + 1j * noise[1]), name=name)
+    real, imaginary = noise * generator.standard_normal((2, *kspace.shape))
+    return Scan.from_arrays(kspace + torch.from_numpy(real + 1j * imaginary), name=name)
 
 
 @pytest.fixture
