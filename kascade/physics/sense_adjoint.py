@@ -79,13 +79,16 @@ def _combine(batch: tuple[int, ...], y: Tensor, weights: Tensor, columns: Tensor
     total = y.new_zeros(*batch, maps.shape[-ndim - 2], *space)
     if len(columns) == 0:
         return total
-    every = len(columns) == space[-1]
+    every, axes = len(columns) == space[-1], tuple(range(-ndim, 0))
     weights = weights.expand(*weights.shape[: -ndim - 1], coils, *weights.shape[-ndim:])
-    acquired = y.new_empty(*batch, *space[:-1], len(columns))
-    spectrum, coil_image = y.new_zeros(*batch, *space), y.new_empty(*batch, *space)
+    acquired, spectrum = y.new_empty(*batch, *space[:-1], len(columns)), y.new_zeros(*batch, *space)
     for coil, w, s in zip(y.unbind(-ndim - 1), weights.unbind(-ndim - 1), maps.unbind(-ndim - 1), strict=True):
         torch.mul(coil if every else coil.index_select(-1, columns), w, out=acquired).conj_physical_()
-        torch.fft.fftn(acquired, dim=tuple(range(-ndim, -1)), out=acquired)
-        torch.fft.fft(acquired if every else spectrum.index_copy_(-1, columns, acquired), dim=-1, out=coil_image)
+        if every:
+            coil_image = torch.fft.fftn(acquired, dim=axes)
+        else:
+            spectrum.index_copy_(-1, columns, torch.fft.fftn(acquired, dim=axes[:-1]))
+            coil_image = torch.fft.fft(spectrum, dim=-1)
         total.addcmul_(s, coil_image.unsqueeze(-ndim - 1))
+        del coil_image  # so that the next one uses its memory
     return total.conj_physical_()

@@ -100,12 +100,14 @@ class SenseGram(LinearOperator):
             torch.mul(coil_maps[0], images[0], out=buffer)
             for s, image in zip(coil_maps[1:], images[1:], strict=True):
                 buffer.addcmul_(s, image)
-            # With `out` torch copies once more, but without it the allocator returns memory to the system: slower.
-            torch.fft.fftn(buffer, dim=axes, out=buffer)
-            torch.view_as_real(buffer).mul_(weights)
-            torch.fft.fftn(buffer, dim=axes, out=buffer)
+            # A transform always comes in a new tensor. Only one is alive at a time, so that its memory is used again.
+            spectrum = torch.fft.fftn(buffer, dim=axes)
+            torch.mul(torch.view_as_real(spectrum), weights, out=torch.view_as_real(buffer))
+            del spectrum
+            filtered = torch.fft.fftn(buffer, dim=axes)
             for s, total in zip(coil_maps, totals, strict=True):
-                total.addcmul_(s, buffer)
+                total.addcmul_(s, filtered)
+            del filtered
         result = totals[0] if self.sets is None else torch.stack(totals, dim=-self.ndim - 1)
         return result.conj_physical_()
 
