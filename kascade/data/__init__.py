@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from kascade.data.fastmri_h5 import read_images, read_maps
-from kascade.data.fastmri_write import write_maps, write_reconstruction, write_scan
+from kascade.data.formats.fastmri_h5 import read_images, read_maps
+from kascade.data.formats.fastmri_write import write_maps, write_reconstruction, write_scan
 from kascade.data.header import Header, crop_to_recon
 from kascade.data.index import FolderIndex, index_folder
 from kascade.data.load import load
 from kascade.data.scan import Scan
-from kascade.data.simulate import simulate_head, simulate_scan, simulate_volume
+from kascade.data.simulation.simulate import simulate_head, simulate_scan, simulate_volume
 
 __all__ = [
     "FolderIndex",

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from kascade.data.atomic import refuse_existing
-from kascade.data.fastmri_write import write_scan
+from kascade.data.formats.fastmri_write import write_scan
 from kascade.data.load import load
 from kascade.data.scan import Scan
 from kascade.errors import ConfigError, FileFormatError

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from kascade.data.hdf5 import check_hdf5, is_hdf5
+from kascade.data.formats.hdf5 import check_hdf5, is_hdf5
 from kascade.data.load import load
 from kascade.data.scan import Scan
 from kascade.errors import FileFormatError, KascadeError

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kascade.data import bart, fastmri_h5, ismrmrd_raw, matlab, numpy_files
-from kascade.data.hdf5 import check_file
+from kascade.data.formats import bart, fastmri_h5, ismrmrd_raw, matlab, numpy_files
+from kascade.data.formats.hdf5 import check_file
 from kascade.data.scan import Scan
 from kascade.errors import FileFormatError
 

@@ -20,8 +20,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from kascade.data.arrays import one_line
 from kascade.data.atomic import atomic_output, refuse_existing
+from kascade.data.formats.arrays import one_line
 from kascade.errors import ConfigError, FileFormatError, ShapeError
 
 __all__ = ["Volume", "read_volume", "write_slices", "write_volume"]

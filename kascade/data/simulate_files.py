@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kascade.data.atomic import refuse_existing
-from kascade.data.fastmri_write import write_scan
-from kascade.data.hdf5 import check_file
+from kascade.data.formats.fastmri_write import write_scan
+from kascade.data.formats.hdf5 import check_file
 from kascade.data.scan import Scan
-from kascade.data.simulate import simulate_head, simulate_scan, simulate_volume
+from kascade.data.simulation.simulate import simulate_head, simulate_scan, simulate_volume
 from kascade.errors import ConfigError, FileFormatError
 
 __all__ = ["PHANTOM", "image_files", "image_name", "simulate_file"]
@@ -74,7 +74,7 @@ def simulate_file(
     shape : tuple of int
         Slices, rows and columns of the phantom.
     contrast : str
-        Contrast of the phantom, see `kascade.data.phantom.CONTRASTS`.
+        Contrast of the phantom, see `kascade.data.simulation.phantom.CONTRASTS`.
     orientation : str
         How slices of a NIfTI volume or array lie: ``axial``, ``coronal`` or ``sagittal``.
     store_maps : bool

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from kascade.data import Scan, crop_to_recon, load, read_images
-from kascade.data.hdf5 import check_file, is_hdf5, open_hdf5
+from kascade.data.formats.hdf5 import check_file, is_hdf5, open_hdf5
 from kascade.data.masks import infer_mask, true_acceleration
 from kascade.data.slices import Slices
 from kascade.errors import FileFormatError, KascadeError

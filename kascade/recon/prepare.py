@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from kascade.data import Scan, load, read_maps
-from kascade.data.hdf5 import is_hdf5
+from kascade.data.formats.hdf5 import is_hdf5
 from kascade.data.masks import MaskSpec, infer_mask
 from kascade.data.slices import SharedSource, Slices, SliceSource
 from kascade.errors import FileFormatError

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from kascade.data.hdf5 import is_hdf5
+from kascade.data.formats.hdf5 import is_hdf5
 from kascade.errors import ConfigError, FileFormatError
 
 __all__ = ["SourceFiles", "find_sources", "result_name"]

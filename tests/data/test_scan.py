@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from kascade.data.fastmri_h5 import read
+from kascade.data.formats.fastmri_h5 import read
 from kascade.data.header import Header
 from kascade.data.scan import Scan
 from kascade.errors import FileFormatError, ShapeError

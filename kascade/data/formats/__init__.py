@@ -1,0 +1,1 @@
+"""One reader for each file format, the fastMRI writer, and what they share."""

@@ -1,0 +1,1 @@
+"""A head phantom, coil maps of current loops, and scans simulated with them."""
