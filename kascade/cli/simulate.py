@@ -82,7 +82,7 @@ def simulate(
             raise ConfigError(f"{output}: a folder; expected the name of an .h5 file")
         _simulate(source, output, seed, options)
         return
-    from kascade.data.simulate_files import image_files, image_name
+    from kascade.data.simulation.files import image_files, image_name
     from kascade.recon.outputs import make_folder
 
     if output.suffix == ".h5":
@@ -100,7 +100,7 @@ def simulate(
 
 
 def _simulate(source: str, path: Path, seed: int, options: dict[str, Any]) -> None:
-    from kascade.data.simulate_files import simulate_file
+    from kascade.data.simulation.files import simulate_file
 
     with console.progress("simulating"):
         scan = simulate_file(source, path, seed=seed, **options)
