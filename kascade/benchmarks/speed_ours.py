@@ -1,0 +1,100 @@
+"""Kascade's own side of the speed benchmark, called as a user would call it."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+import kascade
+from kascade.benchmarks.speed_task import (
+    ACS,
+    ITERATIONS,
+    LAMBDA,
+    WAVELET_WEIGHT,
+    Inputs,
+    Task,
+    process_task,
+    torch_task,
+)
+
+__all__ = ["CASES", "DEVICES", "version"]
+
+DEVICES = ("cpu", "cuda")
+
+
+def version() -> str:
+    """Version of Kascade."""
+    return kascade.__version__
+
+
+def gram(inputs: Inputs, case: str, device: str) -> Task:
+    """`E.gram(x)`; the operator is built beforehand."""
+    import torch
+
+    from kascade.physics import Encoding
+
+    maps, mask, x = (torch.from_numpy(a).to(device) for a in (inputs.maps, inputs.mask(case), inputs.image))
+    operator = Encoding(maps, mask).gram
+    return torch_task(lambda: operator(x), device)
+
+
+def sense(inputs: Inputs, case: str, device: str) -> Task:
+    """From k-space, maps and mask to the image, all tensors at hand."""
+    import torch
+
+    from kascade.physics import ConvergenceWarning, Encoding, regularized_sense
+
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    maps, mask, y = (torch.from_numpy(a).to(device) for a in (inputs.maps, inputs.mask(case), inputs.kspace))
+
+    def call() -> torch.Tensor:
+        return regularized_sense(Encoding(maps, mask), y, lam=LAMBDA, tol=0.0, max_iter=ITERATIONS[case]).image
+
+    return torch_task(call, device)
+
+
+def espirit(inputs: Inputs, case: str, device: str) -> Task:
+    """From k-space to one set of maps."""
+    import torch
+
+    from kascade.physics.espirit import espirit
+
+    y = torch.from_numpy(inputs.kspace).to(device)
+    return torch_task(lambda: espirit(y, acs=ACS), device, comparable=False)
+
+
+def wavelet(inputs: Inputs, case: str, device: str) -> Task:
+    """From k-space, maps and mask to the image, without a stopping rule."""
+    import torch
+
+    from kascade.physics import Encoding
+    from kascade.recon.wavelet import l1_wavelet
+
+    maps, mask, y = (torch.from_numpy(a).to(device) for a in (inputs.maps, inputs.mask(case), inputs.kspace))
+
+    def call() -> torch.Tensor:
+        result, _ = l1_wavelet(Encoding(maps, mask), y, WAVELET_WEIGHT, max_iter=ITERATIONS[case], tol=0.0)
+        return result.x
+
+    return torch_task(call, device, comparable=False)
+
+
+def start_import(inputs: Inputs, case: str, device: str) -> Task:
+    """A Python process that imports the package."""
+    return process_task([sys.executable, "-c", "import kascade"])
+
+
+def start_help(inputs: Inputs, case: str, device: str) -> Task:
+    """The program, asked for help."""
+    return process_task([sys.executable, "-c", "from kascade.cli.main import main; main(['--help'])"])
+
+
+CASES = {
+    "gram-columns": gram,
+    "gram-2d": gram,
+    "sense": sense,
+    "espirit": espirit,
+    "wavelet": wavelet,
+    "import": start_import,
+    "help": start_help,
+}
