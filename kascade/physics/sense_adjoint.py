@@ -56,7 +56,7 @@ def sense_adjoint(maps: Tensor, mask: Tensor | None, y: Tensor, ndim: int = 2, s
 
 
 def _phase(n: int, turns: Tensor, like: Tensor) -> Tensor:
-    """exp(2 pi i turns / n) in the complex precision of `like`; whole turns are taken off first, so that it is exact."""
+    """exp(2 pi i turns / n) in the complex precision of `like`; whole turns come off first, so that it is exact."""
     angle = (2 * math.pi / n) * (turns % n).to(torch.float64)
     return torch.polar(torch.ones_like(angle), angle).to(like.device, like.dtype.to_complex())
 
