@@ -81,7 +81,9 @@ def check_dense(A: LinearOperator) -> None:
     torch.testing.assert_close((matrix @ x.flatten()).reshape(A.range_shape), A(x), rtol=1e-11, atol=1e-11)
     torch.testing.assert_close((matrix.conj().T @ y.flatten()).reshape(A.domain_shape), A.H(y), rtol=1e-11, atol=1e-11)
     if A.unitary:
-        torch.testing.assert_close(matrix.conj().T @ matrix, torch.eye(len(matrix), dtype=DOUBLE), rtol=1e-11, atol=1e-11)
+        torch.testing.assert_close(
+            matrix.conj().T @ matrix, torch.eye(len(matrix), dtype=DOUBLE), rtol=1e-11, atol=1e-11
+        )
 
 
 def check_broadcasting(A: LinearOperator, extra: Sequence[int] = (2,)) -> None:

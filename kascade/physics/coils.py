@@ -83,8 +83,11 @@ class Coils(LinearOperator):
         from kascade.physics.sampling import FourierFilter
         from kascade.physics.sense_gram import SenseGram
 
-        per_coil = isinstance(inner, FourierFilter) and inner.weights.ndim > self.ndim and inner.weights.shape[-self.ndim - 1] > 1
+        per_coil = (
+            isinstance(inner, FourierFilter)
+            and inner.weights.ndim > self.ndim
+            and inner.weights.shape[-self.ndim - 1] > 1
+        )
         if isinstance(inner, FourierFilter) and not per_coil:
             return SenseGram(self.maps, inner.weights, self.ndim, self.sets)
         return super().sandwich(inner)
-

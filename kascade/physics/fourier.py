@@ -30,14 +30,16 @@ def fft(x: Tensor, axes: Sequence[int] = (-2, -1)) -> Tensor:
     """
     axes = tuple(axes)
     shifted = torch.fft.ifftshift(x, dim=axes)
-    return torch.fft.fftshift(torch.fft.fftn(shifted, dim=axes, norm="ortho"), dim=axes)
+    spectrum: Tensor = torch.fft.fftshift(torch.fft.fftn(shifted, dim=axes, norm="ortho"), dim=axes)
+    return spectrum
 
 
 def ifft(y: Tensor, axes: Sequence[int] = (-2, -1)) -> Tensor:
     """k-space to image: the inverse, and the adjoint, of `fft`."""
     axes = tuple(axes)
     shifted = torch.fft.ifftshift(y, dim=axes)
-    return torch.fft.fftshift(torch.fft.ifftn(shifted, dim=axes, norm="ortho"), dim=axes)
+    image: Tensor = torch.fft.fftshift(torch.fft.ifftn(shifted, dim=axes, norm="ortho"), dim=axes)
+    return image
 
 
 @dataclass(frozen=True, eq=False, repr=False)

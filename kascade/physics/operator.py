@@ -1,8 +1,8 @@
 """The contract of every linear operator, and how operators combine into expressions.
 
 An operator is an immutable record of tensors and sizes: two short methods, `_apply` and `_adjoint`, written in
-differentiable torch, say what it does. Shapes are checked, batches broadcast, and expressions simplify by the few rules of
-`LinearOperator.__matmul__` and `LinearOperator.sandwich`.
+differentiable torch, say what it does. Shapes are checked, batches broadcast, and expressions simplify by the few
+rules of `LinearOperator.__matmul__` and `LinearOperator.sandwich`.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ Self = TypeVar("Self", bound="LinearOperator")
 class LinearOperator:
     """A complex-linear map between tensors, differentiable in its input and in every tensor that it holds.
 
-    Subclasses are frozen dataclasses whose fields are tensors, operators, tuples of operators, or plain sizes. They give
-    `domain_shape`, `range_shape`, `_apply` and `_adjoint`; `batch_shape` where their tensors bring batch axes; and
+    Subclasses are frozen dataclasses whose fields are tensors, operators, tuples of operators, or plain sizes. They
+    give `domain_shape`, `range_shape`, `_apply` and `_adjoint`; `batch_shape` where their tensors bring batch axes; and
     `sandwich` or `gram` where something cheaper is known.
 
     Notes
@@ -50,7 +50,7 @@ class LinearOperator:
     @property
     def batch_shape(self) -> tuple[int, ...]:
         """Batch axes that the operator's own tensors bring."""
-        return torch.broadcast_shapes(*(part.batch_shape for part in self._parts()), ())
+        return tuple(torch.broadcast_shapes(*(part.batch_shape for part in self._parts()), ()))
 
     def _apply(self, x: Tensor) -> Tensor:
         raise TypeError(f"{type(self).__name__} does not define _apply")
@@ -117,7 +117,10 @@ class LinearOperator:
 
     def __add__(self, other: LinearOperator) -> LinearOperator:
         """`(A + B)(x) = A(x) + B(x)`."""
-        terms = [*(self.terms if isinstance(self, Sum) else (self,)), *(other.terms if isinstance(other, Sum) else (other,))]
+        terms = [
+            *(self.terms if isinstance(self, Sum) else (self,)),
+            *(other.terms if isinstance(other, Sum) else (other,)),
+        ]
         return Sum(tuple(terms))
 
     def __rmul__(self, factor: complex) -> LinearOperator:
@@ -134,9 +137,7 @@ class LinearOperator:
     # --- the tensors that it holds -----------------------------------------------------------------------------------
 
     def _values(self) -> Iterator[tuple[str, object]]:
-        if not dataclasses.is_dataclass(self):
-            raise TypeError(f"{type(self).__name__} must be a frozen dataclass")
-        for field in dataclasses.fields(self):
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
             yield field.name, getattr(self, field.name)
 
     def _parts(self) -> Iterator[LinearOperator]:
@@ -148,7 +149,12 @@ class LinearOperator:
     def tensors(self) -> tuple[Tensor, ...]:
         """Every tensor that the operator holds, in a fixed order."""
         found: list[Tensor] = []
-        self._map_tensors(lambda t: found.append(t) or t)
+
+        def note(tensor: Tensor) -> Tensor:
+            found.append(tensor)
+            return tensor
+
+        self._map_tensors(note)
         return tuple(found)
 
     def with_tensors(self: Self, tensors: Sequence[Tensor]) -> Self:
@@ -188,7 +194,9 @@ def check_shape(x: Tensor, shape: tuple[int, ...], batch_shape: tuple[int, ...],
     try:
         torch.broadcast_shapes(batch, batch_shape)
     except RuntimeError:
-        raise ShapeError(f"{name}: batch axes {batch} of the input do not broadcast with the operator's {batch_shape}") from None
+        raise ShapeError(
+            f"{name}: batch axes {batch} of the input do not broadcast with the operator's {batch_shape}"
+        ) from None
 
 
 def _plain(shape: tuple[int, ...]) -> str:

@@ -96,8 +96,8 @@ def admm(
 ) -> ProximalResult:
     """Alternating direction method of multipliers for g(x) = h(D x).
 
-    Each iteration solves (E^H E + rho D^H D) x = b + rho D^H (d - u) by a few warm-started conjugate gradient steps, which
-    undo aliasing far faster than plain gradient steps, then shrinks d.
+    Each iteration solves (E^H E + rho D^H D) x = b + rho D^H (d - u) by a few warm-started conjugate gradient steps,
+    which undo aliasing far faster than plain gradient steps, then shrinks d.
 
     Parameters
     ----------

@@ -45,8 +45,9 @@ class Sampling(LinearOperator):
         for axis, (mask_size, size) in enumerate(pairs, start=1):
             if mask_size not in (size, *((1,) if self.mask.ndim >= len(self.shape) else ())):
                 raise ShapeError(
-                    f"Sampling: the mask is {tuple(self.mask.shape)}, k-space is {self.shape}; axis {-axis} of the mask has "
-                    f"{mask_size}, expected {size}. A mask with a batch is written in full rank, (*batch, 1, 1, columns)"
+                    f"Sampling: the mask is {tuple(self.mask.shape)}, k-space is {self.shape}; axis {-axis} of the "
+                    f"mask has {mask_size}, expected {size}. A mask with a batch is written in full rank, "
+                    "(*batch, 1, 1, columns)"
                 )
 
     @property
@@ -76,8 +77,8 @@ class Sampling(LinearOperator):
 class FourierFilter(LinearOperator):
     """`F.H @ Sampling(weights) @ F`: a circular convolution, computed with the fewest transforms.
 
-    Axes along which the weights are constant need no transform at all (their Fourier pairs cancel), and the shifts of the
-    centered transform cancel when the weights are shifted instead.
+    Axes along which the weights are constant need no transform at all (their Fourier pairs cancel), and the shifts of
+    the centered transform cancel when the weights are shifted instead.
 
     Parameters
     ----------
@@ -114,7 +115,9 @@ class FourierFilter(LinearOperator):
     def _apply(self, x: Tensor) -> Tensor:
         axes = self.axes
         weights = torch.fft.ifftshift(self.weights, dim=axes)
-        return torch.fft.ifftn(weights * torch.fft.fftn(x, dim=axes, norm="ortho"), dim=axes, norm="ortho")
+        spectrum = weights * torch.fft.fftn(x, dim=axes, norm="ortho")
+        image: Tensor = torch.fft.ifftn(spectrum, dim=axes, norm="ortho")
+        return image
 
     def _adjoint(self, y: Tensor) -> Tensor:
         return self._apply(y)

@@ -1,8 +1,7 @@
-"""Regularised SENSE in Nickel's sense: a solve pulled towards a prior image, differentiable to everything it depends on."""
+"""Regularized SENSE in Nickel's sense: a solve pulled towards a prior image, differentiable to all it depends on."""
 
 from __future__ import annotations
 
-import math
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -46,8 +45,8 @@ class Solution:
 def penalty(lam: float | Tensor) -> float | Tensor:
     """The factor a = 1 / (4 lam^2) of the squared distance to the prior.
 
-    The noise map (E^H E + a I)^-1 E^H has singular values s / (s^2 + a) <= 1 / (2 sqrt(a)) = lam: lambda bounds the noise
-    amplification, and is attained where some s = 1 / (2 lam) (Nickel 2025; the bound is the AM-GM inequality).
+    The noise map (E^H E + a I)^-1 E^H has singular values s / (s^2 + a) <= 1 / (2 sqrt(a)) = lam: lambda bounds the
+    noise amplification, and is attained where some s = 1 / (2 lam) (Nickel 2025; the bound is the AM-GM inequality).
     """
     return 1 / (4 * lam**2)
 
@@ -62,10 +61,10 @@ def regularized_sense(
     *,
     adjoint_tol: float | None = None,
 ) -> Solution:
-    """Minimise ||E x - y||^2 + a ||x - z||^2 with a = 1 / (4 lam^2), by conjugate gradients started at the prior z.
+    """Minimize ||E x - y||^2 + a ||x - z||^2 with a = 1 / (4 lam^2), by conjugate gradients started at the prior z.
 
-    The backward pass is one more solve with the same operator (implicit differentiation), so that memory does not grow with
-    iterations; gradients reach `y`, `prior`, `lam` and every tensor of `E`, to any order with create_graph.
+    The backward pass is one more solve with the same operator (implicit differentiation), so that memory does not
+    grow with iterations; gradients reach `y`, `prior`, `lam` and every tensor of `E`, to any order with create_graph.
 
     Parameters
     ----------
@@ -74,10 +73,11 @@ def regularized_sense(
     y : Tensor
         k-space, complex (*batch, coil, rows, columns); samples outside the mask are ignored.
     prior : Tensor, optional
-        Prior image z, (*batch, rows, columns); zero by default (plain regularised SENSE).
+        Prior image z, (*batch, rows, columns); zero by default (plain regularized SENSE).
     lam : float or Tensor
-        Regularisation strength, scalar or (*batch,): an upper bound on noise amplification for white unit noise in `y` and
-        maps whose sum of squares is at most 1. Small: stay at the prior; large: unregularised SENSE (`math.inf` allowed).
+        Regularization strength, scalar or (*batch,): an upper bound on noise amplification for white unit noise in
+        `y` and maps whose sum of squares is at most 1. Small: stay at the prior; large: unregularized SENSE (`math.inf`
+        allowed).
     tol : float
         Stop an item when the relative residual of the normal equations is below this.
     max_iter : int
@@ -117,13 +117,13 @@ def regularized_sense(
     report: list[CGResult] = []
     settings = _Settings(E, tol, tol if adjoint_tol is None else adjoint_tol, max_iter, report)
     start = None if prior is None else prior.detach()
-    image = _InverseNormal.apply(settings, start, b, a, *E.tensors())
+    image: Tensor = _InverseNormal.apply(settings, start, b, a, *E.tensors())  # type: ignore[no-untyped-call]
     result = report[0]
     if not bool(result.converged.all()):
         warnings.warn(
             f"regularized_sense: {int((~result.converged).sum())} of {result.converged.numel()} solves stopped after "
-            f"{max_iter} iterations at a relative residual of {float(result.residual.max()):.1e} (tolerance {tol:.1e}); "
-            "raise max_iter or tol, or lower lam",
+            f"{max_iter} iterations at a relative residual of {float(result.residual.max()):.1e} "
+            f"(tolerance {tol:.1e}); raise max_iter or tol, or lower lam",
             ConvergenceWarning,
             stacklevel=2,
         )
@@ -131,10 +131,12 @@ def regularized_sense(
 
 
 def _penalty_of_batch(lam: float | Tensor, b: Tensor, item_ndim: int) -> Tensor:
-    """a = 1 / (4 lam^2), real, shaped (*batch, 1, 1) to multiply images."""
+    """A = 1 / (4 lam^2), real, shaped (*batch, 1, 1) to multiply images."""
     lam = torch.as_tensor(lam, dtype=b.real.dtype, device=b.device)
     if bool((lam <= 0).any()) or bool(lam.isnan().any()):
-        raise ConfigError(f"lam must be positive (small = stay at the prior, large = unregularised SENSE), got {lam.tolist()}")
+        raise ConfigError(
+            f"lam must be positive (small = stay at the prior, large = unregularized SENSE), got {lam.tolist()}"
+        )
     batch = b.shape[: b.ndim - item_ndim]
     if lam.ndim > 0 and tuple(lam.shape) != tuple(batch):
         raise ConfigError(f"lam must be a scalar or have the batch shape {tuple(batch)}, got {tuple(lam.shape)}")
@@ -183,7 +185,7 @@ class _InverseNormal(torch.autograd.Function):
         x, a, *tensors = ctx.saved_tensors
         settings: _Settings = ctx.settings
         adjoint = _Settings(settings.E, settings.adjoint_tol, settings.adjoint_tol, settings.max_iter, [])
-        v = _InverseNormal.apply(adjoint, None, g, a, *tensors)
+        v: Tensor = _InverseNormal.apply(adjoint, None, g, a, *tensors)  # type: ignore[no-untyped-call]
         grad_a = None
         if ctx.needs_input_grad[3]:
             grad_a = -(v.conj() * x).real.sum_to_size(a.shape)
@@ -196,11 +198,16 @@ class _InverseNormal(torch.autograd.Function):
 def _bilinear_grads(
     E: LinearOperator, v: Tensor, x: Tensor, tensors: list[Tensor], wanted: tuple[bool, ...]
 ) -> tuple[Tensor, ...]:
-    """Gradient of -Re<E v, E x> to the wanted tensors of E, with v and x held fixed (but attached for second derivatives)."""
+    """Gradient of -Re<E v, E x> to the wanted tensors of E, with v and x held fixed.
+
+    They stay attached to the graph where second derivatives are wanted.
+    """
     higher = torch.is_grad_enabled()
     with torch.enable_grad():
         # Aliases: the gradient sought is the partial one, not that through v and x.
-        aliases = [t.view_as(t) if higher else t.detach().requires_grad_(w) for t, w in zip(tensors, wanted, strict=True)]
+        aliases = [
+            t.view_as(t) if higher else t.detach().requires_grad_(w) for t, w in zip(tensors, wanted, strict=True)
+        ]
         E = E.with_tensors(aliases)
         form = -(E._apply(v).conj() * E._apply(x)).real.sum()
         inputs = [t for t, w in zip(aliases, wanted, strict=True) if w]

@@ -61,7 +61,7 @@ class SenseGram(LinearOperator):
     @property
     def batch_shape(self) -> tuple[int, ...]:
         coils, between = self.expression
-        return torch.broadcast_shapes(coils.batch_shape, between.batch_shape)
+        return tuple(torch.broadcast_shapes(coils.batch_shape, between.batch_shape))
 
     def _apply(self, x: Tensor) -> Tensor:
         if torch.is_grad_enabled() and any(t.requires_grad for t in (x, self.maps, self.weights)):

@@ -77,7 +77,8 @@ def conjugate_gradient(
         return t.reshape(-1, item.numel())
 
     def norm_squared(t: Tensor) -> Tensor:
-        return torch.linalg.vecdot(t, t).real
+        power: Tensor = torch.linalg.vecdot(t, t).real
+        return power
 
     flat_b = columns(b)
     x = torch.zeros_like(flat_b) if x0 is None else columns(x0.expand(b.shape)).clone()
@@ -104,7 +105,9 @@ def conjugate_gradient(
         if callback is not None:
             callback(iteration, _relative(r2, b2))
     residual = _relative(r2, b2)
-    return CGResult(x.reshape(b.shape), iterations.reshape(batch), residual.reshape(batch), (residual <= tol).reshape(batch))
+    return CGResult(
+        x.reshape(b.shape), iterations.reshape(batch), residual.reshape(batch), (residual <= tol).reshape(batch)
+    )
 
 
 def _relative(r2: Tensor, b2: Tensor) -> Tensor:

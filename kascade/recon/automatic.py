@@ -1,4 +1,4 @@
-"""Data scaling and the regularisation weights that work unattended."""
+"""Data scaling and the regularization weights that work unattended."""
 
 from __future__ import annotations
 
@@ -33,8 +33,9 @@ def noise_level(y: Tensor) -> float | None:
     Returns
     -------
     float or None
-        RMS over coils of the corner's samples (a corner is a tenth of the rows by a tenth of the columns); None where no
-        corner holds acquired samples, as in elliptical or zero-padded k-space. An upper bound where signal reaches there.
+        RMS over coils of the corner's samples (a corner is a tenth of the rows by a tenth of the columns); None where
+        no corner holds acquired samples, as in elliptical or zero-padded k-space. An upper bound where signal reaches
+        there.
     """
     r, c = (max(n // 10, 2) for n in y.shape[-2:])
     corners = [y[:, a, b] for a in (slice(r), slice(-r, None)) for b in (slice(c), slice(-c, None))]
@@ -43,7 +44,7 @@ def noise_level(y: Tensor) -> float | None:
 
 
 def automatic_weight(y: Tensor, scale: float, per_noise: float, least: float, without_noise: float) -> float:
-    """Regularisation weight relative to `scale`.
+    """Regularization weight relative to `scale`.
 
     `per_noise` times the noise level, but no less than `least` (with less, the iterations do not converge in reasonable
     number); `without_noise` where the noise level cannot be told.

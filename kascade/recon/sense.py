@@ -1,4 +1,4 @@
-"""Regularised SENSE as a method."""
+"""Regularized SENSE as a method."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["Sense"]
 
 @dataclass(frozen=True)
 class Sense:
-    """Regularised SENSE without a prior image; lambda bounds the noise amplification.
+    """Regularized SENSE without a prior image; lambda bounds the noise amplification.
 
     Parameters
     ----------
     setup : Setup
         Maps, whitening, device.
     lam : float
-        Regularisation strength in Nickel's sense; about 5 is best for the error at R = 4 to 6, more for low noise.
+        Regularization strength in Nickel's sense; about 5 is best for the error at R = 4 to 6, more for low noise.
     tol : float
         Relative residual of the normal equations at which conjugate gradients stop.
     max_iter : int

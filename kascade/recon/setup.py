@@ -59,7 +59,8 @@ class Setup:
     sets : int
         Number of ESPIRiT map sets; 2 where the field of view is smaller than the object.
     acs : int or (int, int), optional
-        Calibration region, columns or (rows, columns). By default the fully sampled center of the mask, at most 48 x 24.
+        Calibration region, columns or (rows, columns). By default the fully sampled center of the mask, at most 48 x
+        24.
     whitening : {"stored", "corners", "none"}
         Whiten coil noise with the noise stored in the scan (where there is none, not at all), or with noise estimated
         from the corners of k-space, or never.

@@ -49,7 +49,7 @@ def total_variation(
     tol: float = 1e-3,
     watch: Watch | None = None,
 ) -> tuple[ProximalResult, float]:
-    """Minimise 1/2 ||E x - y||^2 + lam s TV(x), isotropic and complex, with ADMM.
+    """Minimize 1/2 ||E x - y||^2 + lam s TV(x), isotropic and complex, with ADMM.
 
     Parameters
     ----------
@@ -84,7 +84,8 @@ def total_variation(
 
     def shrink(d: Tensor) -> Tensor:
         length = torch.linalg.vector_norm(d, dim=0).clamp(min=1e-30)
-        return d * (1 - threshold / length).clamp(min=0)
+        shrunk: Tensor = d * (1 - threshold / length).clamp(min=0)
+        return shrunk
 
     result = admm(E.gram, b, differences, differences_adjoint, shrink, rho=RHO, max_iter=max_iter, tol=tol, watch=watch)
     return result, weight

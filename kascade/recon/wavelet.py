@@ -20,7 +20,8 @@ from kascade.recon.setup import Setup
 
 __all__ = ["Wavelet", "WaveletShrinkage", "l1_wavelet"]
 
-# Over the real data of the project the best weight is 0.2 times the noise level, from 32 coils to 8 (docs/classical.md).
+# Over the real data of the project the best weight is 0.2 times the noise level, from 32 coils to 8
+# (docs/classical.md).
 PER_NOISE, LEAST, WITHOUT_NOISE = 0.2, 0.002, 0.003
 
 
@@ -37,7 +38,8 @@ class WaveletShrinkage:
     wavelet : str
         PyWavelets name of an orthogonal wavelet.
     levels : int
-        Largest number of decomposition levels; small images have fewer. Images are zero-padded to a multiple of 2**levels.
+        Largest number of decomposition levels; small images have fewer. Images are zero-padded to a multiple of
+        2**levels.
     seed : int
         Seed of the shifts.
     """
@@ -46,7 +48,9 @@ class WaveletShrinkage:
         import pywt
 
         if wavelet not in pywt.wavelist(kind="discrete") or not pywt.Wavelet(wavelet).orthogonal:
-            raise ConfigError(f"{wavelet!r} is no orthogonal wavelet; choose one of PyWavelets', such as haar, db2, db4, sym4")
+            raise ConfigError(
+                f"{wavelet!r} is no orthogonal wavelet; choose one of PyWavelets', such as haar, db2, db4, sym4"
+            )
         self.weight, self.wavelet, self.levels = weight, wavelet, levels
         self.shifts = np.random.default_rng(seed)
 
@@ -84,7 +88,7 @@ def l1_wavelet(
     seed: int = 0,
     watch: Watch | None = None,
 ) -> tuple[ProximalResult, float]:
-    """Minimise 1/2 ||E x - y||^2 + lam s ||W x||_1 with FISTA and random shifts.
+    """Minimize 1/2 ||E x - y||^2 + lam s ||W x||_1 with FISTA and random shifts.
 
     Parameters
     ----------
@@ -153,7 +157,7 @@ class Wavelet:
         start = time.perf_counter()
         problem = self.setup.problem(scan, index)
         watch = None if progress is None else lambda iteration, change: progress(iteration, self.max_iter)
-        options = {"wavelet": self.wavelet, "max_iter": self.max_iter, "tol": self.tol, "seed": self.seed}
+        options: dict[str, Any] = {key: getattr(self, key) for key in ("wavelet", "max_iter", "tol", "seed")}
         result, weight = l1_wavelet(problem.E, problem.y, self.lam, watch=watch, **options)
         info = {
             "method": "wavelet",

@@ -19,7 +19,9 @@ def head_of_coils(coils: int = 4, n: int = 48) -> tuple[torch.Tensor, torch.Tens
     """Smooth unit-norm maps and a disc with a hole and a smooth phase."""
     r, c = torch.meshgrid(torch.linspace(-1, 1, n), torch.linspace(-1, 1, n), indexing="ij")
     angle = 2 * torch.pi * torch.arange(coils) / coils
-    maps = torch.stack([torch.exp(-((r - torch.cos(a)) ** 2 + (c - torch.sin(a)) ** 2) / 2 + 1j * a * c) for a in angle])
+    maps = torch.stack(
+        [torch.exp(-((r - torch.cos(a)) ** 2 + (c - torch.sin(a)) ** 2) / 2 + 1j * a * c) for a in angle]
+    )
     disc = ((r**2 + c**2 < 0.6) & ~((r - 0.2) ** 2 + c**2 < 0.03)) * torch.exp(1j * (r + 2 * c))
     return (maps / rss(maps)).to(torch.complex64), disc.to(torch.complex64)
 
@@ -74,7 +76,9 @@ def test_two_sets_explain_a_folded_object() -> None:
     assert unexplained(2) < 0.03 < unexplained(1)
     both = espirit(kspace, 24, sets=2, crop=0.0)
     gram = torch.einsum("scij,tcij->stij", both.conj(), both)
-    torch.testing.assert_close(gram, torch.eye(2, dtype=gram.dtype)[:, :, None, None].expand_as(gram), rtol=0, atol=1e-4)
+    torch.testing.assert_close(
+        gram, torch.eye(2, dtype=gram.dtype)[:, :, None, None].expand_as(gram), rtol=0, atol=1e-4
+    )
 
 
 def test_cropping_keeps_the_object_and_drops_the_rest() -> None:

@@ -81,7 +81,7 @@ def test_fourier_is_the_centered_orthonormal_dft() -> None:
     torch.testing.assert_close(dense_matrix(Fourier((1, N))), expected.to(torch.complex128))
 
 
-# --- simplification: each rule gives the simpler type, and equals the plain expression -----------------------------------
+# --- simplification: each rule gives the simpler type, and equals the plain expression ------------------------------
 
 
 def test_identity_vanishes() -> None:
@@ -106,9 +106,15 @@ def test_filter_transforms_only_where_the_weights_vary() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(
-    rows=st.integers(1, 9), columns=st.integers(1, 9), coils=st.integers(1, 4), two_d=st.booleans(), seed=st.integers(0, 99)
+    rows=st.integers(1, 9),
+    columns=st.integers(1, 9),
+    coils=st.integers(1, 4),
+    two_d=st.booleans(),
+    seed=st.integers(0, 99),
 )
-def test_gram_of_any_size_equals_the_plain_expression(rows: int, columns: int, coils: int, two_d: bool, seed: int) -> None:
+def test_gram_of_any_size_equals_the_plain_expression(
+    rows: int, columns: int, coils: int, two_d: bool, seed: int
+) -> None:
     E = Encoding(random_complex(coils, rows, columns, seed=seed), mask(*((rows,) if two_d else ()), columns, seed=seed))
     assert isinstance(E.gram, SenseGram)
     x = random_complex(rows, columns, seed=seed + 1)
@@ -123,7 +129,7 @@ def test_encoding_equals_its_expression_and_prints_it() -> None:
     assert repr(E) == "Sampling(3, 4, 5) @ Fourier(3, 4, 5) @ Coils(4, 5 -> 3, 4, 5)"
 
 
-# --- errors -------------------------------------------------------------------------------------------------------------
+# --- errors ---------------------------------------------------------------------------------------------------------
 
 
 def test_composition_of_unfit_operators_names_both_shapes_and_the_axis() -> None:

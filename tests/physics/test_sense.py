@@ -1,4 +1,4 @@
-"""Regularised SENSE: closed form, the meaning of lambda, implicit gradients, memory."""
+"""Regularized SENSE: closed form, the meaning of lambda, implicit gradients, memory."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_batch_equals_its_items_one_by_one() -> None:
     assert len(set(batch.iterations.tolist())) > 1
 
 
-def test_lambda_goes_from_the_prior_to_unregularised_sense() -> None:
+def test_lambda_goes_from_the_prior_to_unregularized_sense() -> None:
     E = Encoding(smooth_maps(6, 8), uniform(8, 2))
     x, z = random_complex(8, 8, seed=1), random_complex(8, 8, seed=2)
     y = E(x)
@@ -111,7 +111,7 @@ def test_lambda_bounds_the_noise_gain_and_attains_it(lam: float) -> None:
     assert gain >= 0.99 * lam
 
 
-# --- gradients ----------------------------------------------------------------------------------------------------------
+# --- gradients ------------------------------------------------------------------------------------------------------
 
 
 def gradient_inputs() -> tuple[torch.Tensor, ...]:
@@ -171,18 +171,23 @@ def test_training_memory_does_not_grow_with_iterations() -> None:
         maps = (maps / maps.norm(dim=0)).requires_grad_()
         lam = torch.tensor(7.0, requires_grad=True)
         E = Encoding(maps, (torch.arange(n) % 4 == 0).float())
-        image = regularized_sense(E, torch.randn(8, n, n, dtype=torch.complex64), lam=lam, tol=1e-30, max_iter=iterations).image
+        y = torch.randn(8, n, n, dtype=torch.complex64)
+        image = regularized_sense(E, y, lam=lam, tol=1e-30, max_iter=iterations).image
         image.abs().sum().backward()
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     """
     peaks = [
-        int(subprocess.run([sys.executable, "-c", textwrap.dedent(code), n], capture_output=True, text=True, check=True).stdout)
+        int(
+            subprocess.run(
+                [sys.executable, "-c", textwrap.dedent(code), n], capture_output=True, text=True, check=True
+            ).stdout
+        )
         for n in ("10", "100")
     ]
     assert abs(peaks[1] - peaks[0]) < 0.05 * peaks[0], peaks
 
 
-# --- bad input ----------------------------------------------------------------------------------------------------------
+# --- bad input ------------------------------------------------------------------------------------------------------
 
 
 def test_unconverged_warns_and_does_not_raise() -> None:

@@ -1,4 +1,4 @@
-"""Operators and regularised SENSE against SigPy and BART."""
+"""Operators and regularized SENSE against SigPy and BART."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ C, R, N = 5, 24, 30
 
 
 def problem() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Rough unit-norm maps, a mask of columns, noisy k-space: (coil, rows, columns), (columns,), (coil, rows, columns)."""
+    """Rough unit-norm maps (coil, rows, columns), a mask (columns,) and noisy k-space (coil, rows, columns)."""
     maps = random_complex(C, R, N, seed=1, dtype=torch.complex64)
     maps = maps / torch.linalg.vector_norm(maps, dim=0)
     mask = (torch.arange(N) % 3 == 0).float()
@@ -36,7 +36,7 @@ def test_encoding_equals_sigpys() -> None:
 
 
 @pytest.mark.parametrize("lam", [0.5, 2.0])
-def test_regularised_sense_equals_sigpys(lam: float) -> None:
+def test_regularized_sense_equals_sigpys(lam: float) -> None:
     import sigpy.mri.app
 
     maps, mask, y = problem()
@@ -55,7 +55,7 @@ def write_cfl(path: Path, array: np.ndarray) -> None:
 
 @pytest.mark.bart
 @pytest.mark.parametrize("lam", [0.5, 2.0])
-def test_regularised_sense_equals_barts(lam: float, tmp_path: Path) -> None:
+def test_regularized_sense_equals_barts(lam: float, tmp_path: Path) -> None:
     if shutil.which("bart") is None:
         pytest.skip("BART is not installed: apt-get install bart")
     maps, mask, y = problem()
@@ -71,5 +71,7 @@ def test_regularised_sense_equals_barts(lam: float, tmp_path: Path) -> None:
     )
     theirs = np.fromfile(tmp_path / "x.cfl", np.complex64).reshape((R, N), order="F")
     ours = regularized_sense(Encoding(maps, mask), y, lam=lam, tol=1e-6).image.numpy()
-    theirs = theirs * np.sign(np.vdot(theirs, ours).real)  # BART's centered transform differs in sign where N / 2 is odd
+    theirs = theirs * np.sign(
+        np.vdot(theirs, ours).real
+    )  # BART's centered transform differs in sign where N / 2 is odd
     assert np.linalg.norm(ours - theirs) < 1e-3 * np.linalg.norm(ours)

@@ -60,7 +60,9 @@ def test_wavelet_shrinkage_solves_its_problem_where_the_transform_is_orthonormal
 
     def cost(x: torch.Tensor) -> float:
         _, *details = pywt.wavedec2(torch.roll(x, shift, (-2, -1)).numpy(), "db2", mode="periodization", level=4)
-        return 0.5 * float((x - v).abs().square().sum()) + t * sum(float(abs(b).sum()) for level in details for b in level)
+        return 0.5 * float((x - v).abs().square().sum()) + t * sum(
+            float(abs(b).sum()) for level in details for b in level
+        )
 
     best = cost(x)
     for seed in range(5):

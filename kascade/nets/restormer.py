@@ -1,0 +1,175 @@
+"""Restormer: a transformer whose attention runs over channels, so that it works at full resolution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = ["Restormer", "RestormerBlock"]
+
+
+class ChannelNorm(nn.Module):
+    """Layer normalization over channels at each pixel; without bias the mean is not subtracted.
+
+    The variance is taken about the mean in both cases, as in the authors' code.
+    """
+
+    def __init__(self, channels: int, bias: bool) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize (batch, channels, rows, columns)."""
+        variance, mean = torch.var_mean(x, dim=1, correction=0, keepdim=True)
+        centered = x if self.bias is None else x - mean
+        x = centered * torch.rsqrt(variance + 1e-5) * self.weight[:, None, None]
+        return x if self.bias is None else x + self.bias[:, None, None]
+
+
+class TransposedAttention(nn.Module):
+    """Multi-Dconv head transposed attention (MDTA): a channels x channels attention map for each head.
+
+    `attention` holds the map of the last call, (batch, heads, channels / heads, channels / heads), where
+    `keep_attention` is set.
+    """
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
+        self.qkv = nn.Conv2d(channels, 3 * channels, 1, bias=False)
+        self.depthwise = nn.Conv2d(3 * channels, 3 * channels, 3, padding=1, groups=3 * channels, bias=False)
+        self.project = nn.Conv2d(channels, channels, 1, bias=False)
+        self.keep_attention = False
+        self.attention: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Attend within (batch, channels, rows, columns)."""
+        q, k, v = (t.unflatten(1, (self.heads, -1)).flatten(3) for t in self.depthwise(self.qkv(x)).chunk(3, dim=1))
+        q, k = F.normalize(q, dim=-1), F.normalize(k, dim=-1)
+        attention = (self.temperature * (q @ k.mT)).softmax(dim=-1)
+        if self.keep_attention:
+            self.attention = attention.detach()
+        out: Tensor = self.project((attention @ v).flatten(1, 2).unflatten(-1, x.shape[-2:]))
+        return out
+
+
+class GatedFeedForward(nn.Module):
+    """Gated-Dconv feed-forward network (GDFN): GELU(x1) * x2."""
+
+    def __init__(self, channels: int, expansion: float) -> None:
+        super().__init__()
+        hidden = int(channels * expansion)
+        self.expand = nn.Conv2d(channels, 2 * hidden, 1, bias=False)
+        self.depthwise = nn.Conv2d(2 * hidden, 2 * hidden, 3, padding=1, groups=2 * hidden, bias=False)
+        self.project = nn.Conv2d(hidden, channels, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Transform (batch, channels, rows, columns) pixel neighborhood by pixel neighborhood."""
+        gate, value = self.depthwise(self.expand(x)).chunk(2, dim=1)
+        out: Tensor = self.project(F.gelu(gate) * value)
+        return out
+
+
+class RestormerBlock(nn.Module):
+    """x + MDTA(LN(x)), then x + GDFN(LN(x))."""
+
+    def __init__(self, channels: int, heads: int, expansion: float = 2.66, norm_bias: bool = False) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = ChannelNorm(channels, norm_bias), ChannelNorm(channels, norm_bias)
+        self.attention = TransposedAttention(channels, heads)
+        self.feed_forward = GatedFeedForward(channels, expansion)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, channels, rows, columns) to the same shape."""
+        x = x + self.attention(self.norm1(x))
+        out: Tensor = x + self.feed_forward(self.norm2(x))
+        return out
+
+
+def _down(channels: int) -> nn.Sequential:
+    """Half the resolution, twice the channels."""
+    return nn.Sequential(nn.Conv2d(channels, channels // 2, 3, padding=1, bias=False), nn.PixelUnshuffle(2))
+
+
+def _up(channels: int) -> nn.Sequential:
+    """Twice the resolution, half the channels."""
+    return nn.Sequential(nn.Conv2d(channels, 2 * channels, 3, padding=1, bias=False), nn.PixelShuffle(2))
+
+
+class Restormer(nn.Module):
+    """Encoder and decoder of Restormer blocks on four levels, with a residual output.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Channels of the images.
+    width : int
+        Channels at full resolution (48 in the paper); they double at each level.
+    blocks : sequence of int
+        Blocks on levels 1 to 4, the last being the bottleneck; levels 1 to 3 of the decoder have as many.
+    refinement : int
+        Blocks after the decoder, at full resolution.
+    heads : sequence of int
+        Attention heads on levels 1 to 4.
+    expansion : float
+        Hidden channels of the feed-forward networks, relative to their input.
+    norm_bias : bool
+        Layer normalization with bias (the paper's choice for deblurring) or without (for denoising).
+
+    References
+    ----------
+    Zamir et al., Restormer, CVPR 2022. Defaults are the paper's denoising configuration.
+    """
+
+    stride = 8
+
+    def __init__(
+        self,
+        in_channels: int = 2,
+        out_channels: int = 2,
+        width: int = 48,
+        blocks: Sequence[int] = (4, 6, 6, 8),
+        refinement: int = 4,
+        heads: Sequence[int] = (1, 2, 4, 8),
+        expansion: float = 2.66,
+        norm_bias: bool = False,
+    ) -> None:
+        super().__init__()
+        widths = [width * 2**level for level in range(4)]
+
+        def stage(channels: int, count: int, n_heads: int) -> nn.Sequential:
+            return nn.Sequential(*(RestormerBlock(channels, n_heads, expansion, norm_bias) for _ in range(count)))
+
+        self.embed = nn.Conv2d(in_channels, width, 3, padding=1, bias=False)
+        self.encoder = nn.ModuleList(stage(w, n, h) for w, n, h in zip(widths, blocks, heads, strict=True))
+        self.down = nn.ModuleList(_down(w) for w in widths[:3])
+        self.up = nn.ModuleList(_up(w) for w in reversed(widths[1:]))
+        # Skips are concatenated; levels 3 and 2 reduce the channels again, level 1 keeps twice its width.
+        self.reduce = nn.ModuleList(nn.Conv2d(2 * w, w, 1, bias=False) for w in reversed(widths[1:3]))
+        self.decoder = nn.ModuleList(
+            stage(w, n, h)
+            for w, n, h in zip(
+                (widths[2], widths[1], 2 * width), reversed(blocks[:3]), reversed(heads[:3]), strict=True
+            )
+        )
+        self.refinement = stage(2 * width, refinement, heads[0])
+        self.last = nn.Conv2d(2 * width, out_channels, 3, padding=1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, in_channels, rows, columns), multiples of 8, to (batch, out_channels, rows, columns)."""
+        features = self.embed(x)
+        skips = []
+        for level, stage in enumerate(self.encoder):
+            features = stage(features if level == 0 else self.down[level - 1](features))
+            skips.append(features)
+        skips.pop()
+        for level, (up, stage) in enumerate(zip(self.up, self.decoder, strict=True)):
+            features = torch.cat((up(features), skips.pop()), dim=1)
+            features = stage(features if level == 2 else self.reduce[level](features))
+        out: Tensor = self.last(self.refinement(features))
+        return out + x[:, : out.shape[1]]

@@ -1,0 +1,164 @@
+"""The cascade: closed forms with simple priors, gradients to lambda, amplitudes, schedules."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from kascade.errors import ConfigError
+from kascade.nets.unet import UNet
+from kascade.physics import Encoding, regularized_sense
+from kascade.unroll import UnrolledSENSE, as_prior, cascade
+from kascade.unroll.cascade import ADJOINT_TOLERANCE, FORWARD_TOLERANCE
+from kascade.unroll.schedules import NICKEL_TABLE_1, Constant, Fixed, Geometric, Learned, Predicted, make_schedule
+from tests.battery import random_complex
+
+SINGLE = torch.complex64
+
+
+def problem(batch: tuple[int, ...] = (), rows: int = 16, columns: int = 18, coils: int = 4) -> tuple[Encoding, Tensor]:
+    maps = random_complex(*batch, coils, rows, columns, seed=1, dtype=SINGLE)
+    maps = maps / torch.linalg.vector_norm(maps, dim=-3, keepdim=True)
+    E = Encoding(maps, (torch.arange(columns) % 2 == 0).float())
+    return E, E(random_complex(*batch, rows, columns, seed=2, dtype=SINGLE))
+
+
+class Half(nn.Module):
+    """A prior that halves the image."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 0.5 * x
+
+
+def test_iterations_are_those_of_the_paper(monkeypatch: pytest.MonkeyPatch) -> None:
+    """x_n = SENSE(y; z_(n-1), lambda_n), z_n = U(x_n), z_0 = 0, output z_N."""
+    monkeypatch.setattr(cascade, "FORWARD_TOLERANCE", 1e-6)
+    E, y = problem()
+    lams = (5.0, 2.0, 1.0)
+    out = UnrolledSENSE(Half(), 3, lam=lams)(E, y, trace=True)
+    z = None
+    for n, lam in enumerate(lams):
+        x = regularized_sense(E, y, z, lam=lam).image
+        z = 0.5 * x
+        assert out.trace is not None
+        torch.testing.assert_close(out.trace.x[n], x, rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(out.trace.z[n], z, rtol=1e-3, atol=1e-3)
+        assert float(out.trace.lam[n]) == lam and int(out.trace.cg_iterations[n]) > 0
+    assert torch.equal(out.image, out.trace.z[-1])
+    misfit = (E(out.trace.x[0]) - y).norm() / y.norm()
+    torch.testing.assert_close(out.trace.consistency[0], misfit)
+
+
+def test_final_consistency_adds_a_solve() -> None:
+    E, y = problem()
+    out = UnrolledSENSE(Half(), 2, lam=(5.0, 2.0, 3.0), final_consistency=True)(E, y, trace=True)
+    assert out.trace is not None and len(out.trace.x) == 3 and len(out.trace.z) == 2
+    assert torch.equal(out.image, out.trace.x[-1])
+    assert float(out.trace.consistency[-1]) < float((E(out.trace.z[-1]) - y).norm() / y.norm())
+    assert UnrolledSENSE(Half(), 2)(E, y).trace is None
+
+
+def test_priors_are_separate_unless_shared() -> None:
+    net = as_prior(UNet(channels=2, levels=1))
+    size = sum(p.numel() for p in net.parameters())
+    separate, shared = UnrolledSENSE(net, 3), UnrolledSENSE(net, 3, shared=True)
+    assert sum(p.numel() for p in separate.parameters()) == 3 * size + 3
+    assert sum(p.numel() for p in shared.parameters()) == size + 3
+    with pytest.raises(ConfigError, match="2 priors for 3 iterations"):
+        UnrolledSENSE([net, net], 3)
+
+
+@pytest.mark.parametrize("amplitude", [1e-6, 1e6])
+def test_amplitude_does_not_matter(amplitude: float) -> None:
+    E, y = problem()
+    model = UnrolledSENSE(as_prior(UNet(channels=4, levels=2)), 2, final_consistency=True)
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.1) if parameter.ndim > 1 else None
+    plain, scaled = model(E, y).image, model(E, amplitude * y).image / amplitude
+    torch.testing.assert_close(scaled, plain, rtol=1e-2, atol=1e-3)
+    assert not model(E, torch.zeros_like(y)).image.any()
+
+
+def test_one_model_takes_any_matrix_coils_batch_and_sets() -> None:
+    model = UnrolledSENSE(as_prior(UNet(channels=2, levels=2)), 2)
+    for batch, rows, columns, coils in (((), 16, 18, 4), ((2,), 20, 13, 1), ((2, 1), 9, 30, 6)):
+        E, y = problem(batch, rows, columns, coils)
+        assert model(E, y).image.shape == (*batch, rows, columns)
+    maps = random_complex(2, 4, 16, 18, dtype=SINGLE) / 4
+    two_sets = Encoding(maps, sets=2)
+    assert model(two_sets, random_complex(4, 16, 18, dtype=SINGLE)).image.shape == (2, 16, 18)
+
+
+def test_gradient_of_lambda_is_that_of_finite_differences() -> None:
+    """The bias of the loose solves on the gradient to log lambda stays below 2 %."""
+    E, y = problem()
+    target = random_complex(16, 18, seed=2, dtype=SINGLE)
+    model = UnrolledSENSE(as_prior(nn.Conv2d(2, 2, 3, padding=1)), 2)
+    schedule = model.schedule
+    assert isinstance(schedule, Learned) and FORWARD_TOLERANCE == 1e-3 and ADJOINT_TOLERANCE == 1e-4
+
+    def loss() -> Tensor:
+        return (model(E, y).image - target).abs().square().sum()
+
+    loss().backward()
+    assert schedule.log_lam.grad is not None
+    E64, y64 = E.to(torch.complex128), y.to(torch.complex128)
+    model.double()
+    for n in range(2):
+        values: list[float] = []
+        for step in (0.02, -0.02):
+            with torch.no_grad():
+                schedule.log_lam[n] += step
+                z: Tensor | None = None
+                for k, prior in enumerate(model.priors):
+                    z = prior(regularized_sense(E64, y64, z, lam=schedule(k, E64, y64), tol=1e-10).image)
+                assert z is not None
+                values.append(float((z - target).abs().square().sum()))
+                schedule.log_lam[n] -= step
+        numeric = (values[0] - values[1]) / 0.04
+        assert abs(float(schedule.log_lam.grad[n]) - numeric) < 0.02 * abs(numeric) + 1e-3
+
+
+def test_checkpointing_gives_the_same_gradients() -> None:
+    E, y = problem()
+    net = as_prior(nn.Conv2d(2, 2, 3, padding=1))
+    grads = []
+    for checkpointing in (False, True):
+        model = UnrolledSENSE(net, 2, shared=True, checkpointing=checkpointing).train()
+        model.zero_grad()
+        model(E, y).image.abs().square().sum().backward()
+        grads.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
+    for a, b in zip(*grads, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+# --- schedules ------------------------------------------------------------------------------------------------------
+
+
+def test_schedules_by_name() -> None:
+    E, y = problem()
+    assert [round(float(make_schedule("table1", 6)(n, E, y)), 2) for n in range(6)] == list(NICKEL_TABLE_1)
+    assert isinstance(make_schedule(3.0, 4), Constant) and float(make_schedule(3.0, 4)(2, E, y)) == 3.0
+    assert isinstance(make_schedule([1.0, 2.0], 2), Fixed)
+    torch.testing.assert_close(Geometric(3, 4.0, 1.0)(1, E, y), torch.tensor(2.0))
+    learned = make_schedule("learned", 6)
+    values = [float(learned(n, E, y).detach()) for n in range(6)]
+    assert values == sorted(values, reverse=True) and abs(values[0] - 6) < 1e-4 and abs(values[-1] - 1) < 1e-4
+    with pytest.raises(ConfigError, match="no lambda schedule 'wild'"):
+        make_schedule("wild", 3)
+    with pytest.raises(ConfigError, match="has 6 values, the cascade 3 iterations"):
+        make_schedule("table1", 3)
+    with pytest.raises(ConfigError, match="must be positive"):
+        Fixed([1.0, 0.0])
+
+
+def test_predicted_lambda_follows_acceleration_whatever_the_amplitude() -> None:
+    E, y = problem((2,))
+    y[1, :, :, 4:] = 0
+    schedule = Predicted(3)
+    with torch.no_grad():
+        schedule.slopes[:, 0] = 1.0
+    lam = schedule(0, E, y)
+    assert lam.shape == (2,) and bool(lam[1] > lam[0])
+    torch.testing.assert_close(schedule(0, E, 1e-5 * y), lam, rtol=1e-4, atol=1e-4)
