@@ -26,15 +26,14 @@ SHAPE = (3, 256, 256)
 COILS = 12
 SNR = 30.0
 ACCEL, ACS = 4, 24
-SLICE = 1  # shown in the picture
+TITLES = {"zero-filled": "Zero-filled", "sense": "SENSE", "wavelet": "L1-wavelet", "tv": "Total variation"}
 
 
 @dataclass(frozen=True)
 class DemoRow:
-    """One method: what it is, how long all slices took, and its scores against the noise-free truth."""
+    """One method: how long all slices took, and its scores against the noise-free truth."""
 
     method: str
-    description: str
     seconds: float
     nmse: float
     psnr: float
@@ -68,7 +67,11 @@ def steps() -> int:
 
 
 def run_demo(
-    folder: str | os.PathLike[str], force: bool = False, progress: Callable[[str], None] | None = None
+    folder: str | os.PathLike[str],
+    force: bool = False,
+    progress: Callable[[str], None] | None = None,
+    shape: tuple[int, int, int] = SHAPE,
+    coils: int = COILS,
 ) -> Demo:
     """Simulate, undersample, reconstruct, score, draw.
 
@@ -81,6 +84,10 @@ def run_demo(
         Replace existing files.
     progress : callable, optional
         Called with a description before each step.
+    shape : tuple of int
+        Slices, rows and columns of the head.
+    coils : int
+        Receive coils.
 
     Returns
     -------
@@ -96,23 +103,24 @@ def run_demo(
     for path in (full, undersampled):
         make_folder(path.parent)
     tell("simulating a scan of the head")
-    scan = replace(simulate_head(SHAPE, coils=COILS, snr=SNR, readout_oversampling=2, name="head"), maps=None)
+    scan = replace(simulate_head(shape, coils=coils, snr=SNR, readout_oversampling=2, name="head"), maps=None)
     write_scan(scan, full, force)
-    mask = uniform_mask(SHAPE[2], ACCEL, ACS)
+    mask = uniform_mask(shape[2], ACCEL, ACS)
     write_scan(replace(load(full).undersample(mask), targets=None), undersampled, force)
     rows = []
-    for name, description in methods().items():
+    for name in methods():
         tell(f"reconstructing: {name}")
         report = reconstruct_file(undersampled, folder / name, Plan(name), force)
         scores = evaluate_files(folder / name / "head.h5", full)["mean"]
-        rows.append(DemoRow(name, description, report["seconds_total"], scores["nmse"], scores["psnr"], scores["ssim"]))
+        rows.append(DemoRow(name, report["seconds_total"], scores["nmse"], scores["psnr"], scores["ssim"]))
     tell("drawing")
-    save_figure(_picture(folder, rows, full, true_acceleration(mask)), picture, force)
+    title = f"{coils} coils, R = {ACCEL} (true {true_acceleration(mask):.2f}), SNR {SNR:g}"
+    save_figure(_picture(folder, full, shape[0] // 2, title), picture, force)
     return Demo(tuple(rows), full, undersampled, picture, true_acceleration(mask))
 
 
-def _picture(folder: Path, rows: list[DemoRow], full: Path, acceleration: float) -> Figure:
-    truth = read_images(full, ("reconstruction_rss",))[SLICE].numpy()
-    images = {row.method: read_images(folder / row.method / "head.h5")[SLICE].numpy() for row in rows}
-    title = f"{COILS} coils, R = {ACCEL} (true {acceleration:.2f}), SNR {SNR:g}"
-    return comparison(images, truth, reference_name="truth", title=title)
+def _picture(folder: Path, full: Path, index: int, title: str) -> Figure:
+    """One slice by every method beside the truth."""
+    truth = read_images(full, ("reconstruction_rss",))[index].numpy()
+    images = {TITLES.get(name, name): read_images(folder / name / "head.h5")[index].numpy() for name in methods()}
+    return comparison(images, truth, reference_name="Truth", title=title)
