@@ -1,4 +1,4 @@
-"""Noise amplification of parallel imaging: the g-factor in closed form, and by pseudo-replicas for any reconstruction."""
+"""Noise amplification of parallel imaging: the g-factor in closed form, and pseudo-replicas for any method."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def uniform(columns: int, accel: int) -> torch.Tensor:
 def dense_gfactor(maps: torch.Tensor, accel: int, covariance: torch.Tensor) -> torch.Tensor:
     """From the definition: SNR_full / (SNR_accelerated sqrt(R)) with the dense encoding matrix."""
     maps = maps.to(torch.complex128)
-    coils, rows, columns = maps.shape
+    _, rows, columns = maps.shape
     noise = torch.kron(torch.linalg.inv(covariance).contiguous(), torch.eye(rows * columns, dtype=torch.complex128))
 
     def variance(mask: torch.Tensor) -> torch.Tensor:
