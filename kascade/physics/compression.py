@@ -36,6 +36,11 @@ class CoilCompression:
             return self.image(kspace)
         return fft(self.image(ifft(kspace, axes=(-2,))), axes=(-2,))
 
+    def expand(self, maps: Tensor) -> Tensor:
+        """Coil images or maps (..., coil, rows, columns) of virtual ones: the adjoint of `image`."""
+        rule = "vc,...vrk->...crk" if self.matrix.ndim == 2 else "rvc,...vrk->...crk"
+        return torch.einsum(rule, self.matrix.conj(), maps)
+
     def image(self, image: Tensor) -> Tensor:
         """Compress coil images or coil maps (..., coil, rows, columns)."""
         if image.shape[-3] != self.matrix.shape[-1]:

@@ -12,6 +12,7 @@ from kascade.data.mask_analysis import acs_rectangle
 from kascade.data.masks import uniform_mask
 from kascade.errors import ConfigError
 from kascade.physics import Encoding, ifft
+from kascade.physics.espirit import espirit
 from kascade.physics.rss import rss
 from kascade.recon import get_method, methods
 from kascade.recon.setup import Setup, calibration_size
@@ -81,6 +82,19 @@ def test_whitening_keeps_the_intensity_of_the_raw_coils() -> None:
     white = get_method("sense", lam=20.0)(mixed, 0)
     assert white.info["whitening"] == "stored" and plain.info["whitening"] == "none"
     torch.testing.assert_close(white.image.abs()[signal], plain.image.abs()[signal], rtol=0.03, atol=0.01)
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_virtual_coils_change_the_image_little(stored: bool) -> None:
+    scan = scan_of_a_disc(coils=8, accel=2)
+    mix = torch.eye(8, dtype=torch.complex64) + 0.1 * random_complex(8, 8, dtype=torch.complex64)
+    scan = Scan.from_arrays(scan.kspace[0], mask=scan.mask, noise_covariance=mix @ mix.mH, name="compressed")
+    if stored:
+        scan = scan.with_maps(espirit(scan.kspace[0], 16))
+    plain, compressed = (get_method("sense", lam=5.0, virtual_coils=n)(scan, 0) for n in (None, 6))
+    assert compressed.info["coils"] == 6 and plain.info["coils"] == 8
+    inside = plain.image.abs() > 0.5
+    torch.testing.assert_close(compressed.image.abs()[inside], plain.image.abs()[inside], rtol=0.1, atol=0.02)
 
 
 def test_without_a_stored_mask_exact_zeros_are_missing_samples() -> None:
