@@ -35,10 +35,7 @@ def demo(
 
     with console.progress() as bar:
         made = run_demo(output, force, bar.narrator(steps()))
-    rows = [
-        (r.method, f"{r.seconds:.1f} s", f"{r.nmse:.4f}", f"{r.psnr:.2f} dB", f"{r.ssim:.4f}")
-        for r in made.rows
-    ]
+    rows = [(r.method, f"{r.seconds:.1f} s", f"{r.nmse:.4f}", f"{r.psnr:.2f} dB", f"{r.ssim:.4f}") for r in made.rows]
     console.table(("method", "time", "NMSE", "PSNR", "SSIM"), rows)
     console.result(f"the picture:  {made.picture}")
     console.note(f"look into it: kascade inspect {made.undersampled}")

@@ -14,6 +14,7 @@ from kascade.cli import bench, console
 from kascade.cli.convert import convert
 from kascade.cli.demo import demo
 from kascade.cli.evaluate import evaluate
+from kascade.cli.gfactor import gfactor
 from kascade.cli.inspect import inspect
 from kascade.cli.options import Debug, Quiet
 from kascade.cli.recon import recon
@@ -37,6 +38,7 @@ app = typer.Typer(
 for command in (inspect, convert, recon, evaluate):
     app.command(no_args_is_help=True)(command)
 app.command(no_args_is_help=True, cls=SeveralAccelerations)(sweep)
+app.command(no_args_is_help=True)(gfactor)
 app.command(no_args_is_help=True)(simulate)
 app.command()(demo)
 app.add_typer(bench.app, name="bench")
