@@ -79,6 +79,6 @@ def test_files(scan, tmp_path):
 
 def test_a_missing_slice_is_refused_and_leaves_nothing(scan, tmp_path):
     write_scan(scan, tmp_path / "head.h5")
-    with pytest.raises(ConfigError, match="head.h5: there is no slice 3; it has 3, counted from 0"):
+    with pytest.raises(ConfigError, match=r"head\.h5: there is no slice 3; it has 3, counted from 0"):
         noise_file(tmp_path / "head.h5", tmp_path / "g", index=3)
     assert list((tmp_path / "g").iterdir()) == []
