@@ -10,6 +10,7 @@ import json
 import os
 import resource
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
 from math import ceil
@@ -64,15 +65,18 @@ def serve(folder: Path, case: str, implementation: str, device: str, orders: Ite
         yield {"missing": str(error)}
         return
     task: Task = module.CASES[case](Inputs(folder), case, device)
+    start = time.perf_counter()
     warm = task()
-    if warm.seconds < PATIENCE_S:
+    if time.perf_counter() - start < PATIENCE_S:
+        start = time.perf_counter()
         warm = task()
+    expected = time.perf_counter() - start
     if warm.result is not None and implementation == OURS:
         np.save(folder / f"{case}-result.npy", warm.result)
     yield {"version": version}
     for order in orders:
         if order == "measure":
-            yield {"seconds": _turn(task, warm.seconds)}
+            yield {"seconds": _turn(task, expected)}
         elif order == "finish":
             yield {"peak_bytes": _peak_memory(), "difference": _difference(folder / f"{case}-result.npy", warm.result)}
             return

@@ -208,8 +208,19 @@ def test_missing_and_failing_packages_are_rows_with_the_reason(scripted: type[Sc
     assert "SigPy: image differs from Kascade's by 5.0e-01 (sense)" in text
 
 
-def test_an_implementation_over_its_budget_takes_no_more_turns(scripted: type[Scripted]) -> None:
-    scripted.script = {"kascade": complete(1, 1, 1), "bart": complete(2, 2, 2), "sigpy": complete(2 * speed.BUDGET_S)}
+def test_an_implementation_over_its_budget_takes_no_more_turns(
+    scripted: type[Scripted], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    scripted.script = {"kascade": complete(1, 1, 1), "bart": complete(2, 2, 2), "sigpy": complete(30)}
+    ask = Scripted.ask
+
+    def slowly(self: Scripted, order: str) -> dict[str, Any]:
+        now[0] += 30 if self.name == "sigpy" else 1
+        return ask(self, order)
+
+    monkeypatch.setattr(Scripted, "ask", slowly)
+    monkeypatch.setattr(speed.time, "monotonic", lambda: now[0])
     assert [row.calls for row in run(["espirit"], repeats=3)] == [3, 3, 1]
 
 
