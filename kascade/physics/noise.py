@@ -22,7 +22,7 @@ def noise_covariance(samples: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        (coil, coil), Hermitian: the mean of n n^H, so that a coil's variance is E|n|^2, real and imaginary part together.
+        (coil, coil), Hermitian: the mean of n n^H. A coil's variance is E|n|^2, real and imaginary part together.
 
     Raises
     ------
@@ -35,7 +35,9 @@ def noise_covariance(samples: Tensor) -> Tensor:
         raise ShapeError(f"noise samples must be complex (coil, samples), got {samples.dtype} {tuple(samples.shape)}")
     coils, count = samples.shape
     if count < coils:
-        raise ConfigError(f"{count} noise samples cannot give the covariance of {coils} coils; at least {coils} are needed")
+        raise ConfigError(
+            f"{count} noise samples cannot give the covariance of {coils} coils; at least {coils} are needed"
+        )
     return samples @ samples.mH / count
 
 
@@ -97,7 +99,8 @@ def whitening_matrix(covariance: Tensor) -> Tensor:
             "leave such coils out, or do without whitening"
         )
     identity = torch.eye(len(factor), dtype=factor.dtype, device=factor.device)
-    return torch.linalg.solve_triangular(factor, identity, upper=False).to(covariance.dtype)
+    inverse: Tensor = torch.linalg.solve_triangular(factor, identity, upper=False)
+    return inverse.to(covariance.dtype)
 
 
 def whiten(kspace: Tensor, whitener: Tensor) -> Tensor:
@@ -116,7 +119,10 @@ def whiten(kspace: Tensor, whitener: Tensor) -> Tensor:
         If W does not fit the coils.
     """
     if whitener.shape != (kspace.shape[-3],) * 2:
-        raise ShapeError(f"whitening: the matrix is {tuple(whitener.shape)}, k-space {tuple(kspace.shape)} has {kspace.shape[-3]} coils")
+        raise ShapeError(
+            f"whitening: the matrix is {tuple(whitener.shape)}, but k-space {tuple(kspace.shape)} has "
+            f"{kspace.shape[-3]} coils"
+        )
     return torch.einsum("ij,...jrc->...irc", whitener, kspace)
 
 

@@ -15,6 +15,7 @@ from kascade.physics import Encoding
 from kascade.physics.compression import CoilCompression, compress_svd
 from kascade.physics.espirit import espirit
 from kascade.physics.noise import corner_noise, noise_covariance, rss_weight, whiten, whitening_matrix
+from kascade.physics.rss import rss
 
 __all__ = ["Problem", "Setup", "calibration_size"]
 
@@ -32,22 +33,21 @@ class Problem:
         k-space, complex (coil, rows, columns).
     E : Encoding
         Encoding operator of the slice; `E.sets` is None for one map set.
-    intensity : Tensor or None
-        Real (rows, columns): factor that gives an image of whitened coils the intensity of the raw coils' RSS; None
-        where nothing was whitened.
+    intensity : Tensor
+        Real ([set,] rows, columns): what the raw coils' RSS of an image of ones is. It gives an image of whitened coils
+        the intensity of the raw ones, and one of soft maps that of the object.
     info : dict
         How it was set up: for the report.
     """
 
     y: Tensor
     E: Encoding
-    intensity: Tensor | None
+    intensity: Tensor
     info: dict[str, Any]
 
     def final(self, image: Tensor) -> Tensor:
         """Image as delivered: RSS over map sets, raw intensity, (rows, columns)."""
-        if self.intensity is not None:
-            image = image * self.intensity
+        image = image * self.intensity
         return image if self.E.sets is None else torch.linalg.vector_norm(image, dim=0)
 
 
@@ -104,10 +104,8 @@ class Setup:
         else:
             maps, source = self._calibrate(y, mask), "espirit"
         sets = maps.shape[0] if maps.ndim == 4 else None
-        intensity = None
-        if whitener is not None:
-            raw = maps if compression is None else compression.expand(maps)
-            intensity = rss_weight(raw, whitener)
+        raw = maps if compression is None else compression.expand(maps)
+        intensity = rss(raw) if whitener is None else rss_weight(raw, whitener)
         info = {
             "maps": source,
             "sets": sets or 1,
@@ -137,7 +135,7 @@ class Setup:
 
     def _calibrate(self, y: Tensor, mask: Tensor | None) -> Tensor:
         size = self.acs if self.acs is not None else calibration_size(y.shape[-2:], mask)
-        return espirit(y, acs=size, sets=self.sets)
+        return espirit(y, acs=size, sets=self.sets, soft=self.sets > 1)
 
 
 def _inferred(kspace: Tensor) -> Tensor | None:

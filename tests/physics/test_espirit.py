@@ -45,7 +45,7 @@ def test_only_the_calibration_region_is_looked_at() -> None:
     kspace = fft(maps * disc)
     center = torch.zeros_like(kspace)
     center[:, 12:36, 12:36] = kspace[:, 12:36, 12:36]
-    torch.testing.assert_close(espirit(center, (24, 24)), espirit(kspace, (24, 24)))
+    torch.testing.assert_close(espirit(center, (24, 24)), espirit(kspace, (24, 24)), rtol=1e-3, atol=1e-3)
 
 
 def test_the_phase_is_that_of_a_virtual_coil_without_singularities() -> None:
@@ -79,6 +79,16 @@ def test_two_sets_explain_a_folded_object() -> None:
     torch.testing.assert_close(
         gram, torch.eye(2, dtype=gram.dtype)[:, :, None, None].expand_as(gram), rtol=0, atol=1e-4
     )
+
+
+def test_soft_maps_fade_where_the_calibration_does_not_support_them() -> None:
+    maps, disc = head_of_coils(4, 64)
+    kspace = fft(maps * disc) + 0.02 * random_complex(4, 64, 64, dtype=torch.complex64)
+    hard, soft = espirit(kspace, 24), espirit(kspace, 24, soft=True)
+    weight = rss(soft)
+    torch.testing.assert_close(soft, weight * hard, rtol=1e-4, atol=1e-5)
+    inside = disc.abs() > 0
+    assert float(weight[inside].mean()) > 0.9 > 2 * float(weight[:4].mean()) and float(weight.max()) <= 1 + 1e-5
 
 
 def test_cropping_keeps_the_object_and_drops_the_rest() -> None:
@@ -122,11 +132,17 @@ def test_bad_input() -> None:
     kspace = random_complex(3, 32, 32, dtype=torch.complex64)
     with pytest.raises(ShapeError, match=r"complex \(coil, rows, columns\)"):
         espirit(kspace[0])
-    with pytest.raises(ConfigError, match="larger than k-space"):
-        espirit(kspace, 40)
-    with pytest.raises(ConfigError, match="smaller than the kernel of 5; acquire more autocalibration lines"):
+    with pytest.raises(ConfigError, match="smaller than the kernel"):
         espirit(kspace, (24, 4))
-    with pytest.raises(ConfigError, match="sets must lie between 1 and the number of coils, 3"):
+    with pytest.raises(ConfigError, match="expected 1 to the number of coils, 3"):
         espirit(kspace, sets=4)
-    with pytest.raises(ConfigError, match="crop must be"):
-        espirit(kspace, crop="sharp")
+    with pytest.raises(ConfigError, match='expected a number from 0 to 1, "auto" or None'):
+        espirit(kspace, crop="sharp")  # type: ignore[arg-type]
+    undersampled = kspace * (torch.arange(32) % 2 == 0)
+    with pytest.raises(ConfigError, match="kernel"):
+        espirit(undersampled)
+    with pytest.raises(ConfigError, match="not fully sampled"):
+        espirit(undersampled, (24, 24))
+    kspace[0, 16, 16] = float("nan")
+    with pytest.raises(ConfigError, match="NaN or Inf"):
+        espirit(kspace)
