@@ -1,4 +1,4 @@
-"""Image quality of regularized SENSE against lambda: the experiment of Nickel's Fig. 3 on any fully sampled scan."""
+"""Image quality against the regularization weight: the experiment of Nickel's Fig. 3 on any fully sampled scan."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import io
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from kascade.data import Scan
 from kascade.data.masks import MaskSpec, infer_mask, true_acceleration
 from kascade.errors import ConfigError
-from kascade.recon.sense import Sense
+from kascade.recon.method import get_method
 from kascade.recon.setup import Setup
 from kascade.report.figures import curves
 from kascade.report.head_score import rss_image, score_against_rss
@@ -40,7 +40,7 @@ class SweepPoint:
     psnr, ssim : float
         Inside the head, against the target without its noise floor (`kascade.report.head_score`); PSNR in dB.
     iterations : float
-        Of conjugate gradients.
+        Of the solver.
     slices : int
         How many were averaged.
     """
@@ -60,8 +60,9 @@ def lambda_sweep(
     lams: Sequence[float],
     setup: Setup | None = None,
     progress: Callable[[], None] | None = None,
+    method: str = "sense",
 ) -> list[SweepPoint]:
-    """Undersample retrospectively, reconstruct by regularized SENSE at each lambda, score.
+    """Undersample retrospectively, reconstruct at each lambda, score.
 
     The coil maps of a slice are computed once for each acceleration, from the central lines that its mask keeps.
 
@@ -77,6 +78,8 @@ def lambda_sweep(
         Map sets, whitening, device.
     progress : callable, optional
         Called after each reconstruction.
+    method : str
+        "sense", whose lambda bounds the noise, or "wavelet" or "tv", whose lambda weighs the penalty.
 
     Returns
     -------
@@ -100,7 +103,7 @@ def lambda_sweep(
         _require_full(scan)
         for index in range(len(scan)):
             for m, spec in enumerate(masks):
-                for n, score in enumerate(_scores(scan.slices(index, index + 1), spec, lams, setup)):
+                for n, score in enumerate(_scores(scan.slices(index, index + 1), spec, lams, setup, method)):
                     scores[m, n].append(score)
                     if progress is not None:
                         progress()
@@ -140,7 +143,9 @@ def sweep_figure(points: Sequence[SweepPoint], title: str | None = None) -> Figu
     return curves(lams, panels, "λ", title)
 
 
-def _scores(scan: Scan, spec: MaskSpec, lams: Sequence[float], setup: Setup) -> Iterator[tuple[float, ...]]:
+def _scores(
+    scan: Scan, spec: MaskSpec, lams: Sequence[float], setup: Setup, method: str
+) -> Iterator[tuple[float, ...]]:
     """True acceleration, PSNR, SSIM and iterations of a scan of one slice, at each lambda."""
     target = rss_image(scan.kspace[0].numpy())
     mask = spec.make(scan.matrix, scan.path.name if scan.path is not None else scan.name)
@@ -148,7 +153,8 @@ def _scores(scan: Scan, spec: MaskSpec, lams: Sequence[float], setup: Setup) -> 
     maps = replace(setup, whitening="none").problem(undersampled, 0).E.maps
     calibrated = undersampled.with_maps(maps[None].cpu())
     for lam in lams:
-        result = Sense(setup, lam=lam, max_iter=MAX_ITER)(calibrated, 0)
+        more = {"max_iter": MAX_ITER} if method == "sense" else {}
+        result = get_method(method, lam=lam, **asdict(setup), **more)(calibrated, 0)
         score = score_against_rss(result.image.cpu().numpy(), target)
         yield true_acceleration(mask), score["psnr"], score["ssim"], result.info["iterations"]
 

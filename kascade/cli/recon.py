@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,6 +51,19 @@ def recon(
         ),
     ] = None,
     sets: Sets = 1,
+    whitening: Annotated[
+        str,
+        typer.Option(
+            "--whitening",
+            metavar="HOW",
+            help="Whiten the coils' noise with that stored in the file (stored; without any, not at all), with that "
+            "of the corners of k-space (corners), or never (none).",
+        ),
+    ] = "stored",
+    virtual_coils: Annotated[
+        int | None,
+        typer.Option("--virtual-coils", metavar="N", help="Compress to N virtual coils first: less time and memory."),
+    ] = None,
     maps: MapsFile = None,
     keep_oversampling: KeepOversampling = False,
     device: Device = "cpu",
@@ -99,7 +113,12 @@ def recon(
     sources = find_sources(paths)
     for path in sources.ignored:
         console.note(f"{path}: passed over, no k-space by its name")
-    options: dict[str, Any] = {"sets": sets, "device": device} | ({} if lam is None else {"lam": lam})
+    options: dict[str, Any] = {
+        "sets": sets,
+        "device": device,
+        "whitening": whitening,
+        "virtual_coils": virtual_coils,
+    } | ({} if lam is None else {"lam": lam})
     plan = Plan(
         method=method,
         options=options,
@@ -111,10 +130,14 @@ def recon(
         save_maps=save_maps,
         axes=axes,
     )
-    with console.progress() as bar:
-        outcomes = reconstruct_files(
-            sources.files, output, plan, workers=workers, resume=resume, force=force, progress=bar.part
-        )
+    with (
+        console.progress() as bar,
+        closing(
+            reconstruct_files(
+                sources.files, output, plan, workers=workers, resume=resume, force=force, progress=bar.part
+            )
+        ) as outcomes,
+    ):
         failed = _report(bar.over(outcomes, len(sources.files)), output)
     if len(sources.files) == 1 and failed and failed[0].error is not None:
         raise failed[0].error

@@ -1,4 +1,4 @@
-"""`kascade sweep`: how lambda decides the quality of regularized SENSE."""
+"""`kascade sweep`: how lambda decides the quality of a reconstruction."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ from kascade.cli.options import (
 from kascade.errors import ConfigError
 
 __all__ = ["SeveralAccelerations", "parse_range", "sweep"]
+
+DEFAULT_RANGES = {"sense": "0.5:50:12", "wavelet": "0.0005:0.02:8", "tv": "0.0005:0.02:8"}
 
 
 class SeveralAccelerations(TyperCommand):
@@ -76,11 +78,17 @@ def sweep(
         list[float], typer.Option("--accel", "-R", metavar="R...", help="Nominal accelerations, such as 4 6.")
     ],
     lam: Annotated[
-        str,
+        str | None,
         typer.Option(
-            "--lam", metavar="FROM:TO:COUNT", help="Values of lambda, evenly on a logarithmic scale; or A,B,C."
+            "--lam",
+            metavar="FROM:TO:COUNT",
+            help="Values of lambda, evenly on a logarithmic scale; or A,B,C. (default: 0.5:50:12; wavelet and tv: "
+            "0.0005:0.02:8)",
         ),
-    ] = "0.5:50:12",
+    ] = None,
+    method: Annotated[
+        str, typer.Option("--method", "-m", metavar="NAME", help="sense, wavelet or tv, with lambda as in recon.")
+    ] = "sense",
     sets: Sets = 1,
     device: Device = "cpu",
     axes: Axes = None,
@@ -92,12 +100,12 @@ def sweep(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Measure PSNR and SSIM of regularized SENSE against lambda.
+    """Measure PSNR and SSIM against lambda.
 
     Undersamples fully sampled k-space, reconstructs it at each lambda and
     compares inside the head, with the noise floor taken out of the target.
-    Small lambda: smooth and aliased; large lambda: noisy. The best one lies
-    between. Writes NAME.csv and NAME.png into the output folder.
+    SENSE at small lambda: smooth and aliased; at large lambda: noisy. The
+    best one lies between. Writes NAME.csv and NAME.png into the output folder.
 
     [bold]Example[/bold]
 
@@ -110,7 +118,9 @@ def sweep(
     from kascade.recon.sources import find_sources, result_name
     from kascade.report.figures import save_figure
 
-    lams = parse_range(lam)
+    if method not in DEFAULT_RANGES:
+        raise ConfigError(f"--method {method}: expected {', '.join(DEFAULT_RANGES)}, whose lambda can be swept")
+    lams = parse_range(lam or DEFAULT_RANGES[method])
     specs = [spec for r in accel if (spec := undersampling(r, acs, mask, center_fraction, seed)) is not None]
     files = find_sources([path]).files
     scans = [prepare_scan(file, axes=axes)[0] for file in files]
@@ -120,9 +130,9 @@ def sweep(
     with all_or_none(outputs, force) as (table, figure):
         total = sum(len(scan) for scan in scans) * len(specs) * len(lams)
         with console.progress() as bar:
-            points = lambda_sweep(scans, specs, lams, Setup(sets=sets, device=device), bar.counter(total))
+            points = lambda_sweep(scans, specs, lams, Setup(sets=sets, device=device), bar.counter(total), method)
         table.write_text(sweep_csv(points), encoding="utf-8")
-        save_figure(sweep_figure(points, f"Regularized SENSE, {name}"), figure)
+        save_figure(sweep_figure(points, f"{method}, {name}"), figure)
     rows = []
     for r in accel:
         by_psnr, by_ssim = best(points, r, "psnr"), best(points, r, "ssim")

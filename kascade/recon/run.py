@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from kascade.recon.outputs import all_or_none, make_folder
 from kascade.recon.plan import Plan
 from kascade.recon.prepare import prepare_scan
 from kascade.recon.setup import Setup
+from kascade.recon.workers import each_in_a_process
 from kascade.report.figures import montage, save_figure
 
 __all__ = ["Outcome", "SliceProgress", "reconstruct_file", "reconstruct_files"]
@@ -120,7 +120,7 @@ def reconstruct_files(
     resume: bool = False,
     force: bool = False,
     progress: SliceProgress | None = None,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Reconstruct many files; one that fails does not stop the others.
 
     Parameters
@@ -162,13 +162,9 @@ def reconstruct_files(
     if workers == 1 or len(waiting) < 2:
         yield from (_outcome(path, folder, plan, force, progress) for path in waiting)
         return
-    threads = max(1, (os.cpu_count() or 1) // workers)
-    with ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (threads,)) as pool:
-        try:
-            jobs = [pool.submit(_outcome, path, folder, plan, force) for path in waiting]
-            yield from (job.result() for job in as_completed(jobs))
-        finally:
-            pool.shutdown(cancel_futures=True)
+    job = functools.partial(_outcome, folder=folder, plan=plan, force=force)
+    for path, answer in each_in_a_process(job, waiting, workers):
+        yield Outcome(path, error=answer) if isinstance(answer, KascadeError) else answer
 
 
 def _reconstruct(

@@ -130,7 +130,9 @@ class Setup:
             maps = whiten(maps, whitener)
         if compression is not None:
             maps = compression.image(maps)
-        norm = torch.linalg.vector_norm(maps, dim=-3, keepdim=True)
+        norm = rss(maps).unsqueeze(-3)
+        if maps.ndim == 4:
+            return maps / norm.max().clamp(min=1e-30)  # several sets keep their weights: soft maps fade out
         return torch.where(norm > 0, maps / torch.where(norm > 0, norm, 1), 0)
 
     def _calibrate(self, y: Tensor, mask: Tensor | None) -> Tensor:

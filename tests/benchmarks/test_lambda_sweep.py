@@ -65,3 +65,10 @@ def test_undersampled_scans_and_bad_lambdas_are_refused(scan):
         lambda_sweep([scan], [MaskSpec(accel=3)], [0.0])
     with pytest.raises(ConfigError, match="no scan"):
         lambda_sweep([], [MaskSpec(accel=3)], LAMS)
+
+
+@pytest.mark.parametrize("method", ["wavelet", "tv"])
+def test_the_weights_of_other_methods_can_be_swept(method: str) -> None:
+    scan = simulate_head((1, 64, 64), coils=4, seed=1)
+    points = lambda_sweep([scan], [MaskSpec("uniform", 2, acs=16)], [0.003, 0.3], method=method)
+    assert points[0].psnr > points[1].psnr + 3
