@@ -83,7 +83,7 @@ def l1_wavelet(
     *,
     wavelet: str = "db2",
     levels: int = 4,
-    max_iter: int = 50,
+    max_iter: int = 60,
     tol: float = 1e-3,
     seed: int = 0,
     watch: Watch | None = None,
@@ -148,7 +148,7 @@ class Wavelet:
     setup: Setup = field(default_factory=Setup)
     lam: float | None = None
     wavelet: str = "db2"
-    max_iter: int = 50
+    max_iter: int = 60
     tol: float = 1e-3
     seed: int = 0
 
