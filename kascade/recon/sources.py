@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from kascade.data.folder import visible_files
 from kascade.data.formats.hdf5 import is_hdf5
 from kascade.errors import ConfigError, FileFormatError
 
@@ -67,10 +68,7 @@ def result_name(path: str | os.PathLike[str]) -> str:
 
 
 def _list_folder(folder: Path) -> tuple[list[Path], list[Path]]:
-    try:
-        files = sorted(path for path in folder.iterdir() if not path.is_dir() and not path.name.startswith("."))
-    except OSError as error:
-        raise FileFormatError(f"{folder}: not a readable folder ({error.strerror})") from error
+    files = visible_files(folder)
     here = [path for path in files if path.suffix.lower() in _SUFFIXES or is_hdf5(path)]
     headers = {path.with_suffix(".hdr") for path in here if path.suffix == ".cfl"}
     return here, [path for path in files if path not in here and path not in headers]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kascade.data.atomic import refuse_existing
+from kascade.data.folder import visible_files
 from kascade.data.formats.fastmri_write import write_scan
 from kascade.data.formats.hdf5 import check_file
 from kascade.data.scan import Scan
@@ -38,11 +39,7 @@ def image_files(folder: Path) -> list[Path]:
     FileFormatError
         If the folder cannot be listed or holds none.
     """
-    try:
-        files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    except OSError as error:
-        raise FileFormatError(f"{folder}: not a readable folder ({error.strerror})") from error
-    found = [path for path in files if path.name.endswith(_SUFFIXES)]
+    found = [path for path in visible_files(folder) if path.name.endswith(_SUFFIXES)]
     if not found:
         raise FileFormatError(f"{folder}: no images in this folder; expected files {', '.join(_SUFFIXES)}")
     return found
