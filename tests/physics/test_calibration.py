@@ -22,7 +22,7 @@ from tests.battery import random_complex
     accel=st.integers(2, 6),
 )
 def test_region_is_the_fully_sampled_center(rows: int, columns: int, lines: int, accel: int) -> None:
-    """Of R columns and central lines: all of the lines, nothing unsampled, the readout up to twice the columns asked."""
+    """Of R columns and central lines: all of the lines, nothing unsampled, rows up to twice the columns asked."""
     start = columns // 2 - lines // 2
     mask = torch.zeros(columns)
     mask[::accel] = 1
