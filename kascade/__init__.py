@@ -7,8 +7,9 @@ The names that most users need, found lazily, so that `import kascade` does not 
     scan = ka.load("brain.h5")
     y = scan.kspace[0]
     maps = ka.espirit(y, acs=24)
-    E = ka.Encoding(maps, ka.uniform_mask(y.shape[-1], accel=4, acs=24))
-    x = ka.regularized_sense(E, E.mask * y, lam=5.0).image
+    mask = ka.uniform_mask(y.shape[-1], accel=4, acs=24)
+    E = ka.Encoding(maps, mask)
+    x = ka.regularized_sense(E, mask * y, lam=5.0).image
 """
 
 from __future__ import annotations

@@ -60,7 +60,8 @@ def convert(
 def _convert(source: Path, destination: Path, axes: str | None, force: bool) -> None:
     from kascade.data.convert import convert as convert_file
 
-    scan = convert_file(source, destination, axes, force)
+    with console.progress("converting"):
+        scan = convert_file(source, destination, axes, force)
     for remark in scan.notes:
         console.warn(f"{source}: {remark}")
     slices, coils, rows, columns = scan.kspace.shape

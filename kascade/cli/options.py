@@ -39,7 +39,25 @@ def _set_debug(value: bool) -> None:
     settings.debug = settings.debug or value
 
 
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", callback=_set_quiet, help="Print results and errors only.")]
+def _check_device(value: str) -> str:
+    """Refuse a device that is not there, before anything is read."""
+    if value == "cpu":
+        return value
+    import torch
+
+    try:
+        torch.empty(1, device=value)
+    except (RuntimeError, AssertionError) as error:  # torch's errors for unknown names and for missing devices
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(
+            f"--device {value}: not available ({reason}); use cpu, or see kascade inspect --env"
+        ) from error
+    return value
+
+
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", callback=_set_quiet, help="Print results, warnings and errors only.")
+]
 Debug = Annotated[bool, typer.Option("--debug", callback=_set_debug, help="Print the traceback of an error.")]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite existing output files.")]
 
@@ -76,7 +94,7 @@ MaskSeed = Annotated[
     typer.Option("--seed", rich_help_panel=SAMPLING, help="Seed of a random mask; without it the file's name decides."),
 ]
 
-Device = Annotated[str, typer.Option("--device", metavar="cpu|cuda", help="Where to compute.")]
+Device = Annotated[str, typer.Option("--device", metavar="cpu|cuda", callback=_check_device, help="Where to compute.")]
 MapsFile = Annotated[
     Path | None,
     typer.Option("--maps", metavar="FILE", help="Coil maps to use (h5 by --save-maps, npy or cfl) instead of ESPIRiT."),

@@ -17,6 +17,8 @@ from kascade.cli.options import (
     Debug,
     Device,
     Force,
+    KeepOversampling,
+    MapsFile,
     MaskName,
     MaskSeed,
     Quiet,
@@ -90,6 +92,8 @@ def sweep(
         str, typer.Option("--method", "-m", metavar="NAME", help="sense, wavelet or tv, with lambda as in recon.")
     ] = "sense",
     sets: Sets = 1,
+    maps: MapsFile = None,
+    keep_oversampling: KeepOversampling = False,
     device: Device = "cpu",
     axes: Axes = None,
     acs: Acs = None,
@@ -123,7 +127,7 @@ def sweep(
     lams = parse_range(lam or DEFAULT_RANGES[method])
     specs = [spec for r in accel if (spec := undersampling(r, acs, mask, center_fraction, seed)) is not None]
     files = find_sources([path]).files
-    scans = [prepare_scan(file, axes=axes)[0] for file in files]
+    scans = [prepare_scan(file, None, keep_oversampling, maps, axes)[0] for file in files]
     make_folder(output)
     name = result_name(path.resolve())
     outputs = [output / f"{name}.csv", output / f"{name}.png"]

@@ -181,6 +181,7 @@ def noise_file(
     replicas: int = 100,
     setup: Setup | None = None,
     maps: Path | None = None,
+    keep_oversampling: bool = False,
     axes: str | None = None,
     force: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -195,7 +196,7 @@ def noise_file(
         Folder, which is made where it is missing.
     index : int, optional
         Slice; the middle one by default.
-    maps, axes
+    maps, keep_oversampling, axes
         As `kascade.recon.prepare.prepare_scan`.
     force : bool
         Replace existing files.
@@ -216,7 +217,7 @@ def noise_file(
     make_folder(folder)
     outputs = [folder / f"{name}.h5", folder / f"{name}.png", folder / f"{name}.json"]
     with all_or_none(outputs, force) as (h5, png, report):
-        scan, sampling = prepare_scan(path, maps=maps, axes=axes)
+        scan, sampling = prepare_scan(path, None, keep_oversampling, maps, axes)
         index = len(scan) // 2 if index is None else index
         if not 0 <= index < len(scan):
             raise ConfigError(f"{path}: there is no slice {index}; it has {len(scan)}, counted from 0")
