@@ -111,7 +111,8 @@ class _Element:
     def describe(self) -> _Description | None:
         """Name, shape and type of a numeric array; None for anything else."""
         parts = _Parts(self.content(_DESCRIPTION_BYTES), self.order)
-        flags = int(parts.numbers()[0]) if parts.left else 0
+        leading = parts.numbers() if parts.left else ()
+        flags = int(leading[0]) if len(leading) else 0
         kind = _CLASSES.get(flags & 0xFF)
         if kind is None:
             return None
