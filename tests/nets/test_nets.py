@@ -10,6 +10,12 @@ from kascade.nets.restormer import ChannelNorm, Restormer, TransposedAttention
 from kascade.nets.unet import UNet
 
 
+@pytest.fixture(autouse=True)
+def seed() -> None:
+    """Networks start from the same weights in every run."""
+    torch.manual_seed(0)
+
+
 def parameters(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
@@ -45,7 +51,6 @@ def test_attention_runs_over_channels_and_is_kept_on_demand() -> None:
 
 
 def test_unet_starts_as_the_identity_and_learns() -> None:
-    torch.manual_seed(0)
     net = UNet(2, 2, channels=4, levels=2)
     x = torch.randn(1, 2, 16, 12)
     assert torch.equal(net(x).detach(), x)

@@ -17,6 +17,12 @@ from tests.battery import random_complex
 SINGLE = torch.complex64
 
 
+@pytest.fixture(autouse=True)
+def seed() -> None:
+    """Networks start from the same weights in every run."""
+    torch.manual_seed(0)
+
+
 def problem(batch: tuple[int, ...] = (), rows: int = 16, columns: int = 18, coils: int = 4) -> tuple[Encoding, Tensor]:
     maps = random_complex(*batch, coils, rows, columns, seed=1, dtype=SINGLE)
     maps = maps / torch.linalg.vector_norm(maps, dim=-3, keepdim=True)
