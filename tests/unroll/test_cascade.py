@@ -97,7 +97,10 @@ def test_one_model_takes_any_matrix_coils_batch_and_sets() -> None:
 
 
 def test_gradient_of_lambda_is_that_of_finite_differences() -> None:
-    """The bias of the loose solves on the gradient to log lambda stays below 2 %."""
+    """The bias of the loose solves stays below 0.5 % of the norm of the gradient to log lambda.
+
+    A component that is itself a hundred times smaller than the largest can be off by more than 10 % of its own size.
+    """
     E, y = problem()
     target = random_complex(16, 18, seed=2, dtype=SINGLE)
     model = UnrolledSENSE(as_prior(nn.Conv2d(2, 2, 3, padding=1)), 2)
@@ -111,6 +114,7 @@ def test_gradient_of_lambda_is_that_of_finite_differences() -> None:
     assert schedule.log_lam.grad is not None
     E64, y64 = E.to(torch.complex128), y.to(torch.complex128)
     model.double()
+    numeric = torch.zeros(2, dtype=torch.float64)
     for n in range(2):
         values: list[float] = []
         for step in (0.02, -0.02):
@@ -122,8 +126,8 @@ def test_gradient_of_lambda_is_that_of_finite_differences() -> None:
                 assert z is not None
                 values.append(float((z - target).abs().square().sum()))
                 schedule.log_lam[n] -= step
-        numeric = (values[0] - values[1]) / 0.04
-        assert abs(float(schedule.log_lam.grad[n]) - numeric) < 0.02 * abs(numeric) + 1e-3
+        numeric[n] = (values[0] - values[1]) / 0.04
+    assert float((schedule.log_lam.grad - numeric).norm()) < 0.005 * float(numeric.norm())
 
 
 def test_checkpointing_gives_the_same_gradients() -> None:
