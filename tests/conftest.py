@@ -10,6 +10,12 @@ from types import ModuleType
 
 import hypothesis
 import pytest
+from hypothesis import settings
+
+# No deadline: a slow machine is no bug. In CI the examples are the same every time; elsewhere every run looks further.
+settings.register_profile("kascade", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") == "true" else "kascade")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

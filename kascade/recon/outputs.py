@@ -56,6 +56,7 @@ def all_or_none(paths: Sequence[Path], force: bool = False) -> Iterator[list[Pat
     for path in paths:
         refuse_existing(path, force)
     staging: Path | None = None
+    beside: list[Path] = []
     try:
         staging = Path(tempfile.mkdtemp(prefix=f".{paths[0].stem[:80]}.", suffix=".part", dir=paths[0].parent))
         beside = [staging / str(index) / path.name for index, path in enumerate(paths)]
@@ -63,12 +64,21 @@ def all_or_none(paths: Sequence[Path], force: bool = False) -> Iterator[list[Pat
             file.parent.mkdir()
         yield beside
         _publish(beside, paths, force)
+    except OutputError as error:
+        raise OutputError(_with_final_names(str(error), beside, paths)) from error
     except OSError as error:
         reason = error.strerror or str(error)
         raise OutputError(f"{paths[0]}: cannot be written ({reason}); nothing was left there") from error
     finally:
         if staging is not None:
             shutil.rmtree(staging, ignore_errors=True)
+
+
+def _with_final_names(message: str, beside: Sequence[Path], paths: Sequence[Path]) -> str:
+    """Name the file that the user asked for, not the one beside it."""
+    for place, path in zip(beside, paths, strict=False):
+        message = message.replace(str(place), str(path))
+    return message
 
 
 def _publish(beside: Sequence[Path], paths: Sequence[Path], force: bool) -> None:

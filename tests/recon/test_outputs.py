@@ -45,6 +45,13 @@ def test_a_full_disk_is_told_in_one_line(tmp_path):
     assert names(tmp_path) == []
 
 
+def test_an_error_names_the_final_file(tmp_path):
+    with pytest.raises(OutputError) as caught, all_or_none([tmp_path / "a", tmp_path / "b"]) as places:
+        raise OutputError(f"{places[1]}: cannot be written (the disk is full); nothing was left there")
+    assert str(caught.value) == f"{tmp_path / 'b'}: cannot be written (the disk is full); nothing was left there"
+    assert names(tmp_path) == []
+
+
 def test_an_existing_file_is_kept_unless_forced(tmp_path):
     (tmp_path / "b").write_text("old")
     paths = [tmp_path / "a", tmp_path / "b"]
