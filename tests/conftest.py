@@ -8,11 +8,11 @@ import shutil
 from pathlib import Path
 from types import ModuleType
 
-import hypothesis
 import pytest
 from hypothesis import settings
 
-# No deadline: a slow machine is no bug. In CI the examples are the same every time; elsewhere every run looks further.
+# No deadline: a slow machine is no bug. CI draws the same examples every time, so that a change is not judged by luck;
+# elsewhere each run tries new ones.
 settings.register_profile("kascade", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "kascade")
@@ -35,12 +35,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
         if not torch.cuda.is_available():
             pytest.skip("torch sees no CUDA device")
-
-
-# CI draws the same examples every time, so that a change is not judged by luck; elsewhere each run tries new ones.
-hypothesis.settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI") == "true":
-    hypothesis.settings.load_profile("ci")
 
 
 @pytest.fixture(scope="session")
