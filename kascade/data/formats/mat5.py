@@ -111,7 +111,7 @@ class _Element:
     def describe(self) -> _Description | None:
         """Name, shape and type of a numeric array; None for anything else."""
         parts = _Parts(self.content(_DESCRIPTION_BYTES), self.order)
-        leading = parts.numbers() if parts.left else ()
+        leading = parts.numbers() if parts.left else np.zeros(0)
         flags = int(leading[0]) if len(leading) else 0
         kind = _CLASSES.get(flags & 0xFF)
         if kind is None:
