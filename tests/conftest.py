@@ -11,6 +11,9 @@ from types import ModuleType
 import pytest
 from hypothesis import settings
 
+# The images of tests are small: on a busy machine, threads that wait for each other cost many times what they give.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # No deadline: a slow machine is no bug. CI draws the same examples every time, so that a change is not judged by luck;
 # elsewhere each run tries new ones.
 settings.register_profile("kascade", deadline=None)
