@@ -24,16 +24,20 @@ if TYPE_CHECKING:
     from kascade.physics.espirit import espirit
     from kascade.physics.rss import rss
     from kascade.recon import get_method, methods
+    from kascade.unroll import UnrolledSENSE, as_prior, priors
 
 __version__ = "0.1.0"
 __all__ = [
     "Encoding",
     "Scan",
+    "UnrolledSENSE",
     "__version__",
+    "as_prior",
     "espirit",
     "get_method",
     "load",
     "methods",
+    "priors",
     "regularized_sense",
     "rss",
     "simulate_head",
@@ -46,10 +50,13 @@ __all__ = [
 _HOME = {
     "Encoding": "kascade.physics",
     "Scan": "kascade.data",
+    "UnrolledSENSE": "kascade.unroll",
+    "as_prior": "kascade.unroll",
     "espirit": "kascade.physics.espirit",
     "get_method": "kascade.recon",
     "load": "kascade.data",
     "methods": "kascade.recon",
+    "priors": "kascade.unroll",
     "regularized_sense": "kascade.physics",
     "rss": "kascade.physics.rss",
     "simulate_head": "kascade.data",

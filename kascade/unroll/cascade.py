@@ -15,7 +15,7 @@ from kascade.errors import ConfigError
 from kascade.physics import ConvergenceWarning, LinearOperator, Solution, regularized_sense
 from kascade.unroll.schedules import LambdaSchedule, make_schedule
 
-__all__ = ["CascadeOutput", "Trace", "UnrolledSENSE"]
+__all__ = ["CascadeOutput", "Trace", "UnrolledSENSE", "apply_prior", "consistency_step"]
 
 FORWARD_TOLERANCE, ADJOINT_TOLERANCE, MAX_ITERATIONS = 1e-3, 1e-4, 200
 
@@ -132,24 +132,32 @@ class UnrolledSENSE(nn.Module):
         record = Trace() if trace else None
         z: Tensor | None = None
         for n, prior in enumerate(self.priors):
-            x = self._consistency(E, y, z, n, record)
-            z = checkpoint(prior, x, use_reentrant=False) if self.checkpointing and self.training else prior(x)
+            x = consistency_step(E, y, z, self.schedule(n, E, y), record)
+            z = apply_prior(prior, x, self.checkpointing and self.training)
             if record is not None:
                 record.z.append(z.detach())
         assert z is not None
-        image = self._consistency(E, y, z, self.iterations, record) if self.final_consistency else z
-        return CascadeOutput(image, record)
+        if self.final_consistency:
+            z = consistency_step(E, y, z, self.schedule(self.iterations, E, y), record)
+        return CascadeOutput(z, record)
 
-    def _consistency(self, E: LinearOperator, y: Tensor, z: Tensor | None, n: int, record: Trace | None) -> Tensor:
-        lam = self.schedule(n, E, y)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            solution = regularized_sense(
-                E, y, z, lam, tol=FORWARD_TOLERANCE, max_iter=MAX_ITERATIONS, adjoint_tol=ADJOINT_TOLERANCE
-            )
-        if record is not None:
-            _note(record, E, y, solution, lam)
-        return solution.image
+
+def apply_prior(prior: nn.Module, x: Tensor, recompute: bool) -> Tensor:
+    """The prior of x, (*batch, rows, columns); with `recompute` its activations are not kept for the backward pass."""
+    z: Tensor = checkpoint(prior, x, use_reentrant=False) if recompute else prior(x)
+    return z
+
+
+def consistency_step(E: LinearOperator, y: Tensor, z: Tensor | None, lam: Tensor, record: Trace | None) -> Tensor:
+    """Regularized SENSE towards z, (*batch, rows, columns), at the tolerances of cascades; noted in `record`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        solution = regularized_sense(
+            E, y, z, lam, tol=FORWARD_TOLERANCE, max_iter=MAX_ITERATIONS, adjoint_tol=ADJOINT_TOLERANCE
+        )
+    if record is not None:
+        _note(record, E, y, solution, lam)
+    return solution.image
 
 
 @torch.no_grad()
