@@ -1,0 +1,1 @@
+"""Training: recipes, losses, examples, and the loop that Lightning runs."""

@@ -1,0 +1,90 @@
+"""Examples in batches: which process takes which, and examples of equal shapes stacked to one problem."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from pytorch_lightning import LightningDataModule, Trainer
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from kascade.errors import ConfigError
+from kascade.physics import Encoding
+from kascade.train.examples import Example, TrainingData
+from kascade.train.recipe import TrainingConfig
+
+__all__ = ["Batches", "Problem", "shares", "stack"]
+
+
+class Problem(NamedTuple):
+    """Examples of equal shapes: E and k-space (batch, coil, rows, columns), target (batch, rows, columns)."""
+
+    E: Encoding
+    y: Tensor
+    target: Tensor
+
+
+def stack(examples: Sequence[Example]) -> list[Problem]:
+    """Group examples by shape, in the order in which shapes first appear, and stack each group."""
+    groups: dict[tuple[torch.Size, torch.Size], list[Example]] = {}
+    for example in examples:
+        groups.setdefault((example.y.shape, example.mask.shape), []).append(example)
+    problems = []
+    for group in groups.values():
+        y, maps, mask, target = (torch.stack(tensors) for tensors in zip(*group, strict=True))
+        full = mask[:, None, None] if mask.ndim == 2 else mask[:, None]
+        problems.append(Problem(Encoding(maps, full), y, target))
+    return problems
+
+
+def shares(steps: range, batch: int, rank: int = 0, world: int = 1) -> list[list[int]]:
+    """Indices of the examples that process `rank` of `world` takes in each of `steps`; together they take all in order.
+
+    Raises
+    ------
+    ConfigError
+        If a batch cannot be shared evenly.
+    """
+    if batch % world:
+        raise ConfigError(f"training.batch {batch} cannot be shared by {world} devices; expected a multiple of {world}")
+    return [list(range(step * batch + rank, (step + 1) * batch, world)) for step in steps]
+
+
+class Batches(LightningDataModule):
+    """Loaders of examples: one epoch is one validation interval.
+
+    Parameters
+    ----------
+    data : TrainingData
+        Where examples come from.
+    config : TrainingConfig
+        Steps, batch, interval and workers.
+    """
+
+    def __init__(self, data: TrainingData, config: TrainingConfig) -> None:
+        super().__init__()
+        self.data, self.config = data, config
+        self.held_out = data.validation()
+
+    def train_dataloader(self) -> DataLoader[Example]:
+        """Examples of the steps until the next validation; they follow from the seed and the steps done so far."""
+        trainer, config = self._trainer(), self.config
+        epoch, done = divmod(trainer.global_step, config.validate_every)
+        end = min(config.validate_every, config.steps - epoch * config.validate_every)
+        examples = self.data.train(epoch, config.validate_every * config.batch)
+        return self._loader(examples, shares(range(done, end), config.batch, trainer.global_rank, trainer.world_size))
+
+    def val_dataloader(self) -> DataLoader[Example]:
+        """Single examples held out of training."""
+        trainer = self._trainer()
+        mine = range(trainer.global_rank, len(self.held_out), trainer.world_size)
+        return self._loader(self.held_out, [[index] for index in mine])
+
+    def _trainer(self) -> Trainer:
+        assert self.trainer is not None
+        return self.trainer
+
+    def _loader(self, examples: Dataset[Example], batches: list[list[int]]) -> DataLoader[Example]:
+        return DataLoader(examples, batch_sampler=batches, collate_fn=list, num_workers=self.config.workers)

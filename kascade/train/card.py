@@ -1,0 +1,96 @@
+"""The model card: what a trained model is, saved with its weights and rendered as text."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from torch import nn
+
+from kascade import __version__
+from kascade.train.environment import machine
+from kascade.train.examples import TrainingData
+from kascade.train.recipe import Recipe
+
+__all__ = ["model_card", "render"]
+
+
+def model_card(
+    recipe: Recipe,
+    text: str,
+    data: TrainingData,
+    model: nn.Module,
+    steps: int,
+    seconds: float,
+    scores: dict[str, float],
+) -> dict[str, Any]:
+    """Card of a model, of values that JSON holds.
+
+    Parameters
+    ----------
+    recipe, text : Recipe, str
+        What it was trained by, and the text of that.
+    data : TrainingData
+        What it was trained on.
+    model : nn.Module
+        The cascade.
+    steps, seconds : int, float
+        How many steps it has seen, in what time.
+    scores : dict
+        Of the validation; what is not finite is left out.
+    """
+    sources = [
+        {
+            "kind": source.kind,
+            "folder": getattr(source, "folder", None),
+            "training_files": len(training),
+            "validation_files": len(validation),
+            "licence": source.licence,
+        }
+        for source, (training, validation) in zip(recipe.data.sources, data.files, strict=True)
+    ]
+    return {
+        "name": recipe.name,
+        "description": recipe.description,
+        "licence": recipe.licence,
+        "data": sources,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "seed": recipe.training.seed,
+        "steps": steps,
+        "planned_steps": recipe.training.steps,
+        "batch": recipe.training.batch,
+        "hours": round(seconds / 3600, 3),
+        "machine": machine(),
+        "kascade": __version__,
+        "scores": {name: round(value, 4) for name, value in scores.items() if math.isfinite(value)},
+        "validation_examples": len(data.validation()),
+        "recipe": text,
+    }
+
+
+def render(card: dict[str, Any]) -> str:
+    """Card as Markdown."""
+    scores = card["scores"]
+    lines = [
+        f"# {card['name']}",
+        "",
+        card["description"] or "(no description)",
+        "",
+        f"- licence of the weights: {card['licence'] or '(none stated)'}",
+        f"- parameters: {card['parameters']:,}",
+        f"- training: {card['steps']} of {card['planned_steps']} steps of {card['batch']} examples, "
+        f"{card['hours']:.2f} h on {card['machine']}, seed {card['seed']}, Kascade {card['kascade']}",
+        f"- validation ({card['validation_examples']} scans that training did not see): "
+        + ", ".join(f"{name} {value:.4g}" for name, value in scores.items()),
+        "",
+        "## Data",
+        "",
+        "| source | files for training | for validation | licence |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {source['folder'] or source['kind']} | {source['training_files'] or '-'} | "
+        f"{source['validation_files'] or '-'} | {source['licence']} |"
+        for source in card["data"]
+    ]
+    return "\n".join([*lines, "", "## Recipe", "", "```yaml", card["recipe"].rstrip(), "```", ""])

@@ -1,0 +1,221 @@
+"""Training examples: undersampled k-space, coil maps estimated from it, and the image that should come out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from kascade.data.load import load
+from kascade.data.mask_functions import RandomMask, central_block
+from kascade.data.scan import Scan
+from kascade.errors import ConfigError
+from kascade.physics.espirit import espirit
+from kascade.physics.fourier import ifft
+from kascade.physics.rss import rss
+from kascade.recon.setup import calibration_size
+from kascade.train.examples.config import DataConfig, KspaceSource, NiftiSource, PhantomSource
+from kascade.train.examples.objects import Volume, phantom_slice, recolor, with_scalp
+from kascade.train.examples.scanner import Acquisition, acquire
+
+__all__ = ["Example", "Examples", "TrainingData"]
+
+Draw = Callable[[np.random.Generator], Acquisition]
+Watch = Callable[[int, int], None]
+
+
+class Example(NamedTuple):
+    """One slice to learn from.
+
+    Attributes
+    ----------
+    y : Tensor
+        k-space, complex64 (coil, rows, columns), zero where the mask is.
+    maps : Tensor
+        ESPIRiT's, from the calibration lines of `y`, as in a reconstruction: complex64 (coil, rows, columns).
+    mask : Tensor
+        float32 (columns,) or (rows, columns).
+    target : Tensor
+        complex64 (rows, columns): root sum of squares of the noise-free coil images, with the phase that they have when
+        they are combined with `maps`.
+    """
+
+    y: Tensor
+    maps: Tensor
+    mask: Tensor
+    target: Tensor
+
+
+class Examples(Dataset[Example]):
+    """A fixed list of examples: each is drawn, the same every time, from its number and `key`."""
+
+    def __init__(self, draws: Sequence[Draw], shares: Sequence[float], config: DataConfig, key: tuple[int, ...], size: int) -> None:
+        self.draws, self.config, self.key, self.size = draws, config, key, size
+        self.shares = np.array(shares) / sum(shares)
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, index: int) -> Example:
+        """Draw example `index`.
+
+        Raises
+        ------
+        IndexError
+            If there are not so many.
+        """
+        if not 0 <= index < self.size:
+            raise IndexError(f"example {index} of {self.size}")
+        rng = np.random.default_rng((*self.key, index))
+        scan = self.draws[rng.choice(len(self.draws), p=self.shares)](rng)
+        return _example(scan, _mask(self.config, scan.kspace.shape[-2:], rng))
+
+
+class TrainingData:
+    """Examples for training and validation as a recipe's `data` section describes them.
+
+    Volumes are read once, into memory.
+
+    Parameters
+    ----------
+    config : DataConfig
+        What to draw from.
+    folder : Path
+        Where the folders of the sources are.
+    seed : int
+        Of everything that is random.
+    watch : callable, optional
+        Called as watch(done, total) while files are read.
+
+    Raises
+    ------
+    ConfigError
+        If a source has no file for training.
+    FileFormatError
+        If a file cannot be read.
+    """
+
+    def __init__(self, config: DataConfig, folder: Path, seed: int, watch: Watch | None = None) -> None:
+        self.config, self.seed = config, seed
+        self.files: list[tuple[list[Path], list[Path]]] = []
+        for source in config.sources:
+            self.files.append(([], []) if isinstance(source, PhantomSource) else _find(source, folder))
+        total, done = sum(len(a) + len(b) for a, b in self.files), 0
+        self._train: list[Draw] = []
+        self._validation: list[Draw] = []
+        self._shares: list[float] = []
+        self._validation_shares: list[float] = []
+        for source, groups in zip(config.sources, self.files, strict=True):
+            for files, draws, shares in zip(
+                groups, (self._train, self._validation), (self._shares, self._validation_shares), strict=True
+            ):
+                if isinstance(source, PhantomSource):
+                    draws.append(_phantom(config))
+                elif files:
+                    draws.append(_nifti(source, files, config) if isinstance(source, NiftiSource) else _kspace(files))
+                else:
+                    continue
+                shares.append(source.weight)
+                done += len(files)
+                if watch is not None and files:
+                    watch(done, total)
+
+    def train(self, epoch: int, size: int) -> Examples:
+        """`size` examples of `epoch`; another epoch has others."""
+        return Examples(self._train, self._shares, self.config, (self.seed, 1, epoch), size)
+
+    def validation(self) -> Examples:
+        """Examples of the files held out for validation, and of phantom heads that training does not see."""
+        if not self._validation:
+            raise ConfigError(
+                "no source has files for validation; name some under `validation`, or add a phantom source"
+            )
+        size = self.config.validation_examples
+        return Examples(self._validation, self._validation_shares, self.config, (self.seed, 2), size)
+
+
+def _find(source: NiftiSource | KspaceSource, folder: Path) -> tuple[list[Path], list[Path]]:
+    """Files for training and for validation."""
+    place = folder / source.folder
+    found = sorted(path for path in place.glob(source.files) if path.is_file())
+    names = {path: path.relative_to(place).as_posix() for path in found}
+    validation = [p for p in found if any(text in names[p] for text in source.validation)]
+    test = [p for p in found if any(text in names[p] for text in source.test)]
+    train = [p for p in found if p not in validation and p not in test]
+    if not train:
+        raise ConfigError(
+            f"{place}: no file {source.files} to train on (folder {source.folder!r} of the recipe's data); "
+            "check the data folder, or set KASCADE_DATA"
+        )
+    return train, validation
+
+
+def _nifti(source: NiftiSource, files: list[Path], config: DataConfig) -> Draw:
+    volumes = [Volume(path, source.orientations) for path in files]
+
+    def draw(rng: np.random.Generator) -> Acquisition:
+        drawn = volumes[rng.integers(len(volumes))].draw(rng)
+        if rng.uniform() < config.contrast:
+            drawn = replace(drawn, image=recolor(drawn.image, rng))
+        if source.skull_stripped:
+            drawn = with_scalp(drawn, rng)
+        return acquire(drawn, config, rng)
+
+    return draw
+
+
+def _phantom(config: DataConfig) -> Draw:
+    return lambda rng: acquire(phantom_slice(rng), config, rng)
+
+
+def _kspace(files: list[Path]) -> Draw:
+    scans: list[Scan] = [load(path).without_oversampling() for path in files]
+
+    def draw(rng: np.random.Generator) -> Acquisition:
+        scan = scans[rng.integers(len(scans))]
+        kspace = scan.kspace[int(rng.integers(len(scan)))]
+        return Acquisition(kspace, kspace)
+
+    return draw
+
+
+def _mask(config: DataConfig, shape: tuple[int, ...], rng: np.random.Generator) -> Tensor:
+    """Draw a mask for k-space of `shape`, (columns,) or (rows, columns)."""
+    rows, columns = shape
+    kinds = list(config.masks)
+    shares = np.array([config.masks[kind] for kind in kinds])
+    kind = kinds[rng.choice(len(kinds), p=shares / shares.sum())]
+    accel = rng.uniform(*config.acceleration)
+    acs = min(int(rng.integers(config.acs[0], config.acs[1] + 1)), columns // 3)
+    if kind == "grid":
+        step = max(1, round(math.sqrt(accel)))
+        other = max(1, round(accel / step))
+        return torch.from_numpy(np.outer(_comb(rows, other, rng), _comb(columns, step, rng))).maximum(
+            torch.from_numpy(np.outer(central_block(rows, acs), central_block(columns, acs)))
+        )
+    if kind == "random":
+        function = RandomMask([acs / columns], [max(1, round(min(accel, 0.8 * columns / acs)))])
+        return function(columns, int(rng.integers(2**31)))[0]
+    mask: np.ndarray = np.maximum(_comb(columns, max(1, round(accel)), rng), central_block(columns, acs))
+    return torch.from_numpy(mask)
+
+
+def _comb(n: int, step: int, rng: np.random.Generator) -> np.ndarray:
+    comb = np.zeros(n, dtype=np.float32)
+    comb[rng.integers(step) :: step] = 1
+    return comb
+
+
+def _example(scan: Acquisition, mask: Tensor) -> Example:
+    y = scan.kspace * mask
+    maps = espirit(y, acs=calibration_size(y.shape[-2:], mask))
+    images = ifft(scan.clean)
+    combined = (maps.conj() * images).sum(0)
+    return Example(y, maps, mask, rss(images) * torch.sgn(combined))

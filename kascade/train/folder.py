@@ -1,0 +1,167 @@
+"""The run folder: where everything that a training leaves behind lies, and who may write there."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kascade.data.atomic import atomic_output
+from kascade.errors import ConfigError, FileFormatError, OutputError
+from kascade.recon.outputs import make_folder
+from kascade.train.recipe import Recipe
+
+__all__ = ["RunFolder"]
+
+MAY_CHANGE = ("steps", "early_stop", "workers")
+"""Keys of the section `training` that a resumed training may see with other values."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths within the folder of one training."""
+
+    path: Path
+
+    @property
+    def recipe_text(self) -> Path:
+        """The recipe as it was given."""
+        return self.path / "recipe.yaml"
+
+    @property
+    def recipe(self) -> Path:
+        """The recipe with all defaults."""
+        return self.path / "recipe.json"
+
+    @property
+    def environment(self) -> Path:
+        """Versions, machine, seed."""
+        return self.path / "environment.json"
+
+    @property
+    def metrics(self) -> Path:
+        """The log."""
+        return self.path / "metrics.csv"
+
+    @property
+    def curves(self) -> Path:
+        """The log as figure."""
+        return self.path / "curves.png"
+
+    @property
+    def tensorboard(self) -> Path:
+        """The log for TensorBoard."""
+        return self.path / "tensorboard"
+
+    @property
+    def images(self) -> Path:
+        """Validation images, latest and best."""
+        return self.path / "images"
+
+    @property
+    def best(self) -> Path:
+        """Weights of the highest validation PSNR."""
+        return self.path / "best.safetensors"
+
+    @property
+    def last(self) -> Path:
+        """Weights of the latest validation."""
+        return self.path / "last.safetensors"
+
+    @property
+    def card(self) -> Path:
+        """Model card of the best weights."""
+        return self.path / "model-card.md"
+
+    @property
+    def checkpoint(self) -> Path:
+        """State of the training at the latest validation."""
+        return self.path / "last.ckpt"
+
+    def check(self, recipe: Recipe, resume: bool, force: bool) -> None:
+        """Refuse to train here where that would spoil something; changes nothing.
+
+        Raises
+        ------
+        OutputError
+            If there is another training, and neither `resume` nor `force`, or the folder holds something else.
+        ConfigError
+            If the training to resume had another recipe.
+        """
+        if not self.path.exists():
+            return
+        if not self.path.is_dir():
+            raise OutputError(f"{self.path}: is a file; name another folder by -o")
+        if not self.recipe.exists():
+            if any(self.path.iterdir()):
+                raise OutputError(f"{self.path}: holds something else than a training; name another folder by -o")
+            return
+        if resume:
+            self._check_same(recipe)
+        elif not force:
+            raise OutputError(
+                f"{self.path}: a training is there already; --resume continues it, --force replaces it, -o names "
+                "another folder"
+            )
+
+    def prepare(self, recipe: Recipe, text: str, environment: dict[str, Any], resume: bool) -> None:
+        """Make the folder, without what an earlier training left there unless that is resumed, and note the recipe.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
+        make_folder(self.path)
+        if not resume:
+            self._clear()
+        make_folder(self.images)
+        for path, content in (
+            (self.recipe_text, text),
+            (self.environment, json.dumps(environment, indent=2) + "\n"),
+            (self.recipe, json.dumps(recipe.model_dump(mode="json"), indent=2) + "\n"),
+        ):
+            with atomic_output(path, force=True) as beside:
+                beside.write_text(content, encoding="utf-8")
+
+    def _clear(self) -> None:
+        try:
+            for folder in (self.images, self.tensorboard):
+                if folder.exists():
+                    shutil.rmtree(folder)
+            for file in (self.checkpoint, self.best, self.last, self.card, self.metrics, self.curves):
+                file.unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(f"{self.path}: the old training cannot be removed ({error.strerror})") from error
+
+    def _check_same(self, recipe: Recipe) -> None:
+        try:
+            before = json.loads(self.recipe.read_text(encoding="utf-8"))
+            old, new = (_decisive(r) for r in (before, recipe.model_dump(mode="json")))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise FileFormatError(f"{self.recipe}: cannot be read ({error}); --force starts again") from error
+        changed = _first_difference(old, new)
+        if changed:
+            raise ConfigError(
+                f"{self.path}: this training had another recipe ({changed} differs); of training only "
+                f"{', '.join(MAY_CHANGE)} may change: give the old recipe, --force to start again, or another -o"
+            )
+
+
+def _decisive(recipe: dict[str, Any]) -> dict[str, Any]:
+    """The part of a recipe that a training cannot change on its way."""
+    training = {key: value for key, value in recipe["training"].items() if key not in MAY_CHANGE}
+    return {"data": recipe["data"], "model": recipe["model"], "loss": recipe["loss"], "training": training}
+
+
+def _first_difference(old: Any, new: Any, key: str = "") -> str:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in {**old, **new}:
+            inner = f"{key}.{name}" if key else name
+            found = _first_difference(old[name], new[name], inner) if name in old and name in new else inner
+            if found:
+                return found
+        return ""
+    return "" if old == new else key

@@ -1,0 +1,109 @@
+"""What a training keeps: best and last weights, the model card, and the state that it can be resumed from."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from kascade.data.atomic import atomic_output
+from kascade.train.card import model_card, render
+from kascade.train.examples import TrainingData
+from kascade.train.folder import RunFolder
+from kascade.train.module import CascadeTraining
+from kascade.train.pictures import ValidationImages
+from kascade.unroll.weights import save_model
+
+__all__ = ["Keeper"]
+
+
+class Keeper(Callback):
+    """After each validation: weights, card, the state to resume from; stops where no better PSNR has come for long.
+
+    The state is written last: whatever a kill interrupts, the resumed training does again, with the same result.
+
+    Attributes
+    ----------
+    best : dict
+        "psnr", "ssim" and "loss" of the best validation, and "step".
+    stopped : bool
+        The training ended early.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        text: str,
+        data: TrainingData,
+        pictures: ValidationImages,
+        told: Callable[[str], None],
+    ) -> None:
+        self.folder, self.text, self.data, self.pictures, self.told = folder, text, data, pictures, told
+        self.best: dict[str, float] = {}
+        self.waited = 0
+        self.stopped = False
+        self.seconds = 0.0
+        self._since = time.perf_counter()
+        self._saved_step = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Part of the saved state."""
+        return {"best": self.best, "waited": self.waited, "stopped": self.stopped, "seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up a saved state."""
+        self.best, self.waited = state_dict["best"], state_dict["waited"]
+        self.stopped, self.seconds = state_dict["stopped"], state_dict["seconds"]
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        self._since, self._saved_step = time.perf_counter(), trainer.global_step
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep everything."""
+        assert isinstance(pl_module, CascadeTraining)
+        now = time.perf_counter()
+        self.seconds, self._since = self.seconds + now - self._since, now
+        scores = pl_module.validation_scores
+        better = not self.best or scores["psnr"] > self.best["psnr"]
+        if better:
+            psnr = scores["psnr"] if math.isfinite(scores["psnr"]) else -math.inf
+            self.best = {**scores, "psnr": psnr, "step": trainer.global_step}
+        self.waited = 0 if better else self.waited + 1
+        patience = pl_module.config.early_stop
+        self.stopped = patience is not None and self.waited >= patience
+        if trainer.is_global_zero:
+            self._write(trainer.global_step, pl_module, better)
+        self._checkpoint(trainer)
+        if self.stopped:
+            trainer.should_stop = True
+            if trainer.is_global_zero:
+                self.told(f"no better PSNR for {self.waited} validations: stopped at step {trainer.global_step}")
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Tell an interrupted user what is left."""
+        if isinstance(exception, KeyboardInterrupt) and trainer.is_global_zero:
+            self.told(f"interrupted; --resume continues from step {self._saved_step}, the last that was saved")
+
+    def _write(self, step: int, training: CascadeTraining, better: bool) -> None:
+        model, recipe = training.best_known, training.recipe
+        card = model_card(recipe, self.text, self.data, model, step, self.seconds, training.validation_scores)
+        if better:
+            save_model(self.folder.best, model, recipe.model, card, force=True)
+            with atomic_output(self.folder.card, force=True) as beside:
+                beside.write_text(render(card), encoding="utf-8")
+            self.pictures.keep()
+        save_model(self.folder.last, model, recipe.model, card, force=True)
+
+    def _checkpoint(self, trainer: Trainer) -> None:
+        """Write the state whole or not at all; every process has to take part."""
+        path = self.folder.checkpoint
+        beside = path.with_name(f".{path.name}.part")
+        trainer.save_checkpoint(beside)
+        if trainer.is_global_zero:
+            os.replace(beside, path)
+        self._saved_step = trainer.global_step

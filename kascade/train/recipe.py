@@ -1,0 +1,153 @@
+"""Training recipes: one YAML file says everything that a training depends on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from kascade.errors import ConfigError, FileFormatError
+from kascade.train.examples import DataConfig
+from kascade.train.yaml_lines import Source, parse_yaml
+from kascade.unroll.config import CascadeConfig, build_cascade
+
+__all__ = ["LossConfig", "Recipe", "TrainingConfig", "load_recipe", "parse_recipe", "with_steps"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class LossConfig(_Strict):
+    """Weights of the losses that are added, see `kascade.train.losses`; at least one is positive."""
+
+    l1: float = Field(1.0, ge=0)
+    mse: float = Field(0.0, ge=0)
+    ssim: float = Field(0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _any(self) -> LossConfig:
+        if not self.l1 + self.mse + self.ssim > 0:
+            raise ValueError("the weights of all losses are 0; expected at least one above 0")
+        return self
+
+
+class TrainingConfig(_Strict):
+    """How the weights are found.
+
+    Parameters
+    ----------
+    steps : int
+        Steps of the optimizer (AdamW).
+    batch : int
+        Examples of one step, of all processes together.
+    learning_rate, lambda_learning_rate : float
+        Highest learning rates, of the networks and of the lambda schedule.
+    weight_decay : float
+        Of the networks; the schedule has none.
+    warm_up : int
+        Steps in which the learning rate rises to its highest, before it falls to 0 along a cosine.
+    gradient_clip : float
+        Largest norm of the gradient; 0: unlimited.
+    ema : float
+        Decay of the running average of weights that is validated and saved; 0: none.
+    precision : {"float32", "bf16"}
+        Of the networks; Fourier transforms and solves are float32 always.
+    validate_every : int
+        Steps between two validations; the state that a training resumes from is saved then, too.
+    early_stop : int, optional
+        Stop after this many validations without a higher PSNR.
+    seed : int
+        Decides the first weights and all examples.
+    workers : int
+        Processes that prepare examples; 0: the training process itself.
+    """
+
+    steps: int = Field(gt=0)
+    batch: int = Field(1, gt=0)
+    learning_rate: float = Field(3e-4, gt=0)
+    lambda_learning_rate: float = Field(1e-2, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    warm_up: int = Field(100, ge=0)
+    gradient_clip: float = Field(1.0, ge=0)
+    ema: float = Field(0.999, ge=0, lt=1)
+    precision: Literal["float32", "bf16"] = "float32"
+    validate_every: int = Field(500, gt=0)
+    early_stop: int | None = Field(None, gt=0)
+    seed: int = Field(0, ge=0, lt=2**31)
+    workers: int = Field(0, ge=0)
+
+
+class Recipe(_Strict):
+    """Everything that a training depends on.
+
+    Parameters
+    ----------
+    name : str
+        Name of the model and, unless another is asked for, of the run folder.
+    description, licence : str
+        What the model is for, and the licence of its weights; both are saved with them.
+    data : DataConfig
+        What examples are made of.
+    model : CascadeConfig
+        The cascade.
+    loss : LossConfig
+        What is minimized.
+    training : TrainingConfig
+        How.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
+    description: str = ""
+    licence: str = ""
+    data: DataConfig
+    model: CascadeConfig
+    loss: LossConfig = LossConfig()
+    training: TrainingConfig
+
+
+def load_recipe(path: str | os.PathLike[str]) -> tuple[Recipe, str]:
+    """Read a recipe and its text.
+
+    Raises
+    ------
+    FileFormatError
+        If there is no such file, or it is not text.
+    ConfigError
+        If the recipe is wrong: names file, line, key and what is allowed.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise FileFormatError(f"{path}: cannot be read ({error.strerror}); expected a recipe in YAML") from error
+    except UnicodeDecodeError as error:
+        raise FileFormatError(f"{path}: is not text; expected a recipe in YAML") from error
+    return parse_recipe(text, str(path)), text
+
+
+def parse_recipe(text: str, name: str = "recipe") -> Recipe:
+    """Recipe from YAML text; `name` is that of the file, for errors.
+
+    Raises
+    ------
+    ConfigError
+        As `load_recipe`.
+    """
+    source: Source = parse_yaml(text, name)
+    try:
+        recipe = Recipe.model_validate(source.content)
+    except ValidationError as error:
+        raise ConfigError(source.complaint(error, Recipe)) from error
+    try:
+        build_cascade(recipe.model)  # names of priors and their options are known only there
+    except ConfigError as error:
+        raise ConfigError(f"{source.place(('model',))}: {error}") from error
+    return recipe
+
+
+def with_steps(recipe: Recipe, steps: int) -> Recipe:
+    """Recipe with another number of optimizer steps."""
+    return recipe.model_copy(update={"training": recipe.training.model_copy(update={"steps": steps})})
