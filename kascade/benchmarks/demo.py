@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from kascade.data import load, read_images, simulate_head, write_scan
 from kascade.data.masks import true_acceleration, uniform_mask
 from kascade.recon.evaluate_files import evaluate_files
-from kascade.recon.method import methods
+from kascade.recon.models import ready_methods
 from kascade.recon.outputs import make_folder
 from kascade.recon.plan import Plan
 from kascade.recon.run import reconstruct_file
@@ -26,7 +26,13 @@ SHAPE = (3, 256, 256)
 COILS = 12
 SNR = 30.0
 ACCEL, ACS = 4, 24
-TITLES = {"zero-filled": "Zero-filled", "sense": "SENSE", "wavelet": "L1-wavelet", "tv": "Total variation"}
+TITLES = {
+    "zero-filled": "Zero-filled",
+    "sense": "SENSE",
+    "wavelet": "L1-wavelet",
+    "tv": "Total variation",
+    "unrolled": "Unrolled",
+}
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,7 @@ class Demo:
 
 def steps() -> int:
     """How often `run_demo` calls `progress`."""
-    return len(methods()) + 2
+    return len(ready_methods()) + 2
 
 
 def run_demo(
@@ -108,7 +114,7 @@ def run_demo(
     mask = uniform_mask(shape[2], ACCEL, ACS)
     write_scan(replace(load(full).undersample(mask), targets=None), undersampled, force)
     rows = []
-    for name in methods():
+    for name in ready_methods():
         tell(f"reconstructing: {name}")
         report = reconstruct_file(undersampled, folder / name, Plan(name), force)
         scores = evaluate_files(folder / name / "head.h5", full)["mean"]
@@ -122,5 +128,6 @@ def run_demo(
 def _picture(folder: Path, full: Path, index: int, title: str) -> Figure:
     """One slice by every method beside the truth."""
     truth = read_images(full, ("reconstruction_rss",))[index].numpy()
-    images = {TITLES.get(name, name): read_images(folder / name / "head.h5")[index].numpy() for name in methods()}
+    done = ready_methods()
+    images = {TITLES.get(name, name): read_images(folder / name / "head.h5")[index].numpy() for name in done}
     return comparison(images, truth, reference_name="Truth", title=title)

@@ -16,6 +16,7 @@ from kascade.cli.demo import demo
 from kascade.cli.evaluate import evaluate
 from kascade.cli.gfactor import gfactor
 from kascade.cli.inspect import inspect
+from kascade.cli.models import models
 from kascade.cli.options import Debug, Quiet
 from kascade.cli.recon import recon
 from kascade.cli.simulate import simulate
@@ -40,6 +41,7 @@ for command in (inspect, convert, recon, evaluate):
 app.command(no_args_is_help=True, cls=SeveralAccelerations)(sweep)
 app.command(no_args_is_help=True)(gfactor)
 app.command(no_args_is_help=True)(simulate)
+app.command()(models)
 app.command()(demo)
 app.add_typer(bench.app, name="bench")
 

@@ -40,8 +40,24 @@ def recon(
     paths: Annotated[list[Path], typer.Argument(metavar="FILE|FOLDER...", help="k-space files, or folders of them.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder of the results.")],
     method: Annotated[
-        str, typer.Option("--method", "-m", metavar="NAME", help="zero-filled, sense, wavelet or tv.")
-    ] = "sense",
+        str | None,
+        typer.Option(
+            "--method",
+            "-m",
+            metavar="NAME",
+            help="zero-filled, sense, wavelet, tv or unrolled (a trained model). Default: unrolled where a model came "
+            "with Kascade (see kascade models) or --model names one, else sense.",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="FILE|NAME",
+            help="Trained model for unrolled: a .safetensors file, or a name that kascade models shows. Default: the "
+            "one that came with Kascade and fits the data.",
+        ),
+    ] = None,
     lam: Annotated[
         float | None,
         typer.Option(
@@ -80,6 +96,16 @@ def recon(
     save_maps: Annotated[
         bool, typer.Option("--save-maps", rich_help_panel=OUTPUT, help="The coil maps, too: maps/NAME.h5.")
     ] = False,
+    trace: Annotated[
+        Path | None,
+        typer.Option(
+            "--trace",
+            metavar="FOLDER",
+            rich_help_panel=OUTPUT,
+            help="What each iteration of unrolled made, too: every x_n, z_n, lambda_n, residual in FOLDER/NAME.h5, and "
+            "the middle slice as a figure, FOLDER/NAME.png.",
+        ),
+    ] = None,
     force: Force = False,
     workers: Annotated[
         int, typer.Option("--workers", "-j", min=1, rich_help_panel=RUN, help="Files to work on at the same time.")
@@ -104,8 +130,11 @@ def recon(
 
     kascade recon brain.h5 -o out/ --accel 4 --acs 24
 
+    kascade recon brain.h5 -o out/ --model runs/x/best.safetensors --trace t/
+
     kascade recon scans/ -o out/ --method wavelet --workers 4 --resume
     """
+    from kascade.recon.models import default_method
     from kascade.recon.plan import Plan
     from kascade.recon.run import reconstruct_files
     from kascade.recon.sources import find_sources
@@ -113,14 +142,15 @@ def recon(
     sources = find_sources(paths)
     for path in sources.ignored:
         console.note(f"{path}: passed over, no k-space by its name")
+    given = {"lam": lam, "model": model}
     options: dict[str, Any] = {
         "sets": sets,
         "device": device,
         "whitening": whitening,
         "virtual_coils": virtual_coils,
-    } | ({} if lam is None else {"lam": lam})
+    } | {name: value for name, value in given.items() if value is not None}
     plan = Plan(
-        method=method,
+        method=method or ("unrolled" if model is not None else default_method()),
         options=options,
         undersampling=undersampling(accel, acs, mask, center_fraction, seed),
         maps=maps,
@@ -129,6 +159,7 @@ def recon(
         nifti=nifti,
         save_maps=save_maps,
         axes=axes,
+        trace=trace,
     )
     with (
         console.progress() as bar,
@@ -158,8 +189,9 @@ def _report(outcomes: Iterable[Outcome], output: Path) -> list[Outcome]:
         for warning in report["warnings"]:
             console.warn(f"{outcome.path}: {warning}")
         image = " x ".join(str(n) for n in report["image"])
+        method = report["method"] + (f" by {report['model']['name']}" if "model" in report else "")
         console.note(
-            f"{outcome.path}: {len(report['seconds'])} x {image}, {report['sampling']}, "
+            f"{outcome.path}: {len(report['seconds'])} x {image}, {report['sampling']}, {method}, "
             f"{report['seconds_total']:.1f} s -> {output}"
         )
     return failed

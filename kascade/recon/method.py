@@ -32,11 +32,15 @@ class Reconstruction:
         One record for each iteration, in order, where the method has iterations worth telling of.
     info : mapping
         Method, parameters, true acceleration, iterations, convergence, seconds: all that JSON can hold.
+    steps : mapping or None
+        Of a cascade, where it was asked to keep them: "x", images after each SENSE step, and "z", after each network,
+        (iterations, rows, columns), in the intensity of `image`.
     """
 
     image: Tensor
     trace: list[dict[str, float]] | None = None
     info: Mapping[str, Any] = field(default_factory=dict)
+    steps: Mapping[str, Tensor] | None = None
 
 
 class Method(Protocol):
@@ -52,6 +56,7 @@ _METHODS = {
     "sense": ("kascade.recon.sense", "Sense"),
     "wavelet": ("kascade.recon.wavelet", "Wavelet"),
     "tv": ("kascade.recon.total_variation", "TotalVariation"),
+    "unrolled": ("kascade.recon.unrolled", "Unrolled"),
 }
 
 

@@ -33,13 +33,13 @@ def make_folder(folder: Path) -> None:
 def all_or_none(paths: Sequence[Path], force: bool = False) -> Iterator[list[Path]]:
     """Write files that appear together or not at all.
 
-    The block writes each file at the place it is given, in a hidden folder beside the first path; when it ends they are
+    The block writes each file at the place it is given, in a hidden folder beside its path; when it ends they are
     renamed to `paths`, in this order, and when it raises they are gone.
 
     Parameters
     ----------
     paths : sequence of Path
-        Where the files shall appear, all on one file system; their folders exist.
+        Where the files shall appear, all of them different; their folders exist.
     force : bool
         Replace existing files.
 
@@ -55,11 +55,12 @@ def all_or_none(paths: Sequence[Path], force: bool = False) -> Iterator[list[Pat
     """
     for path in paths:
         refuse_existing(path, force)
-    staging: Path | None = None
+    staging: dict[Path, Path] = {}
     beside: list[Path] = []
     try:
-        staging = Path(tempfile.mkdtemp(prefix=f".{paths[0].stem[:80]}.", suffix=".part", dir=paths[0].parent))
-        beside = [staging / str(index) / path.name for index, path in enumerate(paths)]
+        for folder in dict.fromkeys(path.parent for path in paths):
+            staging[folder] = Path(tempfile.mkdtemp(prefix=f".{paths[0].stem[:80]}.", suffix=".part", dir=folder))
+        beside = [staging[path.parent] / str(index) / path.name for index, path in enumerate(paths)]
         for file in beside:
             file.parent.mkdir()
         yield beside
@@ -70,8 +71,8 @@ def all_or_none(paths: Sequence[Path], force: bool = False) -> Iterator[list[Pat
         reason = error.strerror or str(error)
         raise OutputError(f"{paths[0]}: cannot be written ({reason}); nothing was left there") from error
     finally:
-        if staging is not None:
-            shutil.rmtree(staging, ignore_errors=True)
+        for folder in staging.values():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _with_final_names(message: str, beside: Sequence[Path], paths: Sequence[Path]) -> str:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from kascade.data.masks import MaskSpec
+from kascade.errors import ConfigError
+from kascade.recon.models import model_fingerprint
 from kascade.recon.sources import result_name
 
 __all__ = ["Plan"]
@@ -36,6 +38,13 @@ class Plan:
         Write ``NAME.nii.gz``, and the maps as ``maps/NAME.h5``, too.
     axes : str or None
         Names of the axes of the file's array, where its format leaves them open.
+    trace : Path or None
+        Folder for what each iteration of a cascade made, as ``NAME.h5`` and ``NAME.png``.
+
+    Raises
+    ------
+    ConfigError
+        If there is to be a trace of a method that is no cascade.
     """
 
     method: str = "sense"
@@ -47,11 +56,28 @@ class Plan:
     nifti: bool = False
     save_maps: bool = False
     axes: str | None = None
+    trace: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.trace is not None and self.method != "unrolled":
+            raise ConfigError(f"trace: method {self.method!r} is no cascade; only 'unrolled' can be traced")
+
+    def method_options(self) -> dict[str, Any]:
+        """Options of the method, for `kascade.recon.get_method`."""
+        return {**self.options, **({} if self.trace is None else {"keep_steps": True})}
 
     def settings(self) -> dict[str, Any]:
-        """What decides the result, as JSON holds it; two runs with equal settings give equal files."""
+        """What decides the result, as JSON holds it; two runs with equal settings give equal files.
+
+        Raises
+        ------
+        ConfigError, FileFormatError
+            If the model that the options name is not there or cannot be read.
+        """
+        model = self.options.get("model")
         return {
             "method": self.method,
+            "model_sha256": model_fingerprint(model) if self.method == "unrolled" else None,
             "options": dict(self.options),
             "undersampling": None if self.undersampling is None else asdict(self.undersampling),
             "maps": None if self.maps is None else str(self.maps),
@@ -60,14 +86,26 @@ class Plan:
             "nifti": self.nifti,
             "save_maps": self.save_maps,
             "axes": self.axes,
+            "trace": self.trace is not None,
         }
 
     def outputs(self, path: str | os.PathLike[str], out: Path) -> dict[str, Path]:
-        """Files that come from `path`, by kind."""
+        """Files that come from `path`, by kind.
+
+        Raises
+        ------
+        ConfigError
+            If two of them would be one and the same.
+        """
         name = result_name(path)
         files = {"h5": out / f"{name}.h5", "png": out / f"{name}.png", "json": out / f"{name}.json"}
         if self.nifti:
             files["nifti"] = out / f"{name}.nii.gz"
         if self.save_maps:
             files["maps"] = out / "maps" / f"{name}.h5"
+        if self.trace is not None:
+            files |= {"trace h5": self.trace / f"{name}.h5", "trace png": self.trace / f"{name}.png"}
+            others = [file.resolve() for kind, file in files.items() if not kind.startswith("trace")]
+            if files["trace h5"].resolve() in others:
+                raise ConfigError(f"trace: {files['trace h5']} is a result, too; name another folder for the trace")
         return files

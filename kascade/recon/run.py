@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -25,6 +26,7 @@ from kascade.recon.outputs import all_or_none, make_folder
 from kascade.recon.plan import Plan
 from kascade.recon.prepare import prepare_scan
 from kascade.recon.setup import Setup
+from kascade.recon.trace_files import Record, trace_files
 from kascade.recon.workers import each_in_a_process
 from kascade.report.figures import montage, save_figure
 
@@ -53,6 +55,8 @@ def reconstruct_file(
 ) -> Mapping[str, Any]:
     """Reconstruct every slice of a file and write ``NAME.h5``, ``NAME.png`` and ``NAME.json``: all of them or none.
 
+    The other files that the plan asks for come with them: NIfTI, coil maps, traces.
+
     Parameters
     ----------
     path : path
@@ -78,24 +82,25 @@ def reconstruct_file(
     """
     plan, folder, path = plan or Plan(), Path(out), Path(path)
     start = time.perf_counter()
-    method = get_method(plan.method, **plan.options)
-    make_folder(folder)
+    method = get_method(plan.method, **plan.method_options())
     outputs = plan.outputs(path, folder)
-    if plan.save_maps:
-        make_folder(outputs["maps"].parent)
+    for parent in dict.fromkeys(output.parent for output in outputs.values()):
+        make_folder(parent)
     with all_or_none(list(outputs.values()), force) as places, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         beside = dict(zip(outputs, places, strict=True))
         scan, sampling = prepare_scan(path, plan.undersampling, plan.keep_oversampling, plan.maps, plan.axes)
-        results, maps = _reconstruct(scan, method, path, plan.save_maps, progress)
+        with _trace(beside, scan, path) as record:
+            results, maps = _reconstruct(scan, method, path, plan.save_maps, record, progress)
         images = torch.stack([crop_to_recon(result.image, scan.header).cpu() for result in results])
-        _write_images(beside, images, scan, plan)
+        _write_images(beside, images, scan, plan, results[0].info.get("model"))
         if plan.save_maps:
             write_maps(beside["maps"], maps)
         report = {
             "kascade": __version__,
             "input": str(path),
             "method": plan.method,
+            **({"model": results[0].info["model"]} if "model" in results[0].info else {}),
             "parameters": _parameters(method),
             "sampling": sampling,
             "true_acceleration": 1.0 if scan.mask is None else true_acceleration(scan.mask),
@@ -151,7 +156,7 @@ def reconstruct_files(
     plan, folder = plan or Plan(), Path(out)
     if workers < 1:
         raise ConfigError(f"workers must be 1 or more, got {workers}")
-    get_method(plan.method, **plan.options)
+    get_method(plan.method, **plan.method_options())
     make_folder(folder)
     waiting = []
     for path in paths:
@@ -167,8 +172,15 @@ def reconstruct_files(
         yield Outcome(path, error=answer) if isinstance(answer, KascadeError) else answer
 
 
+def _trace(beside: Mapping[str, Path], scan: Scan, path: Path) -> contextlib.AbstractContextManager[Record | None]:
+    """Takes the steps of each slice, where the plan asks for a trace."""
+    if "trace h5" not in beside:
+        return contextlib.nullcontext()
+    return trace_files(beside["trace h5"], beside["trace png"], scan, str(path))
+
+
 def _reconstruct(
-    scan: Scan, method: Any, path: Path, keep_maps: bool, progress: SliceProgress | None
+    scan: Scan, method: Any, path: Path, keep_maps: bool, record: Record | None, progress: SliceProgress | None
 ) -> tuple[list[Reconstruction], list[Tensor]]:
     """All slices, and the maps of each if they are wanted."""
     results: list[Reconstruction] = []
@@ -184,11 +196,14 @@ def _reconstruct(
             if keep_maps:
                 maps.append(_raw_maps(method.setup, one))
                 one = one.with_maps(maps[-1][None])
-            results.append(method(one, 0, watch))
+            result = method(one, 0, watch)
         except MissingExtraError:
             raise
         except KascadeError as error:
             raise type(error)(f"{path}, slice {index}: {error}") from error
+        if record is not None:
+            record(index, result)
+        results.append(replace(result, steps=None))
         if not bool(results[-1].image.any()):
             warnings.warn(f"slice {index} of k-space is all zero, and so is its image", stacklevel=2)
         if progress is not None:
@@ -201,8 +216,12 @@ def _raw_maps(setup: Setup, scan: Scan) -> Tensor:
     return replace(setup, whitening="none", virtual_coils=None).problem(scan, 0).E.maps.cpu()
 
 
-def _write_images(places: Mapping[str, Path], images: Tensor, scan: Scan, plan: Plan) -> None:
+def _write_images(
+    places: Mapping[str, Path], images: Tensor, scan: Scan, plan: Plan, model: Mapping[str, str] | None
+) -> None:
     attributes = {"kascade": __version__, "method": plan.method}
+    if model is not None:
+        attributes |= {"model": model["name"], "model_sha256": model["sha256"]}
     write_reconstruction(places["h5"], images, plan.complex_values, attributes=attributes)
     save_figure(montage(images.abs().numpy()), places["png"])
     if plan.nifti:
@@ -226,9 +245,10 @@ def _summary(results: Sequence[Reconstruction]) -> dict[str, Any]:
 
 
 def _residual(result: Reconstruction) -> float | None:
-    """Relative residual of the last iteration, or relative change of the image; None for a method without."""
+    """Residual that the method tells of, or relative change of the image in its last iteration; None without either."""
     if "residual" in result.info:
-        return float(result.info["residual"])
+        residual: float | None = result.info["residual"]
+        return residual
     return result.trace[-1]["relative_change"] if result.trace else None
 
 

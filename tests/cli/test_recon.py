@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 
 import h5py
 import nibabel
@@ -13,7 +14,9 @@ import torch
 from kascade.data import Header, load, read_images, write_scan
 from kascade.physics import ifft
 from kascade.physics.rss import rss
+from kascade.recon.models import default_method, shipped_models
 from tests.cli.conftest import small_scan
+from tests.tiny_models import save_tiny_model
 
 
 def names(folder):
@@ -22,7 +25,7 @@ def names(folder):
 
 def test_one_file_becomes_three(kascade, brain, tmp_path):
     out = tmp_path / "out"
-    run = kascade("recon", brain, "-o", out, "--accel", 2, "--acs", 16, "--lam", 7)
+    run = kascade("recon", brain, "-o", out, "-m", "sense", "--accel", 2, "--acs", 16, "--lam", 7)
     assert run.code == 0, run.err
     assert names(out) == ["brain.h5", "brain.json", "brain.png"]
     with h5py.File(out / "brain.h5") as file:
@@ -61,7 +64,7 @@ def test_complex_nifti_and_crop(kascade, tmp_path):
     scan = small_scan("cropped")
     write_scan(type(scan).from_arrays(torch.stack(list(scan.kspace)), header=header), tmp_path / "cropped.h5")
     out = tmp_path / "out"
-    run = kascade("recon", tmp_path / "cropped.h5", "-o", out, "--complex", "--nifti")
+    run = kascade("recon", tmp_path / "cropped.h5", "-o", out, "-m", "sense", "--complex", "--nifti")
     assert run.code == 0, run.err
     assert names(out) == ["cropped.h5", "cropped.json", "cropped.nii.gz", "cropped.png"]
     with h5py.File(out / "cropped.h5") as file:
@@ -75,7 +78,7 @@ def test_complex_nifti_and_crop(kascade, tmp_path):
 
 def test_saved_maps_give_the_same_image(kascade, brain, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
-    sampling = ("--accel", 2, "--acs", 16)
+    sampling = ("-m", "sense", "--accel", 2, "--acs", 16)
     assert kascade("recon", brain, "-o", first, "--save-maps", *sampling).code == 0
     assert load_maps(first / "maps" / "brain.h5").shape == (2, 4, 56, 48)
     assert kascade("recon", brain, "-o", second, "--maps", first / "maps", *sampling).code == 0
@@ -88,7 +91,7 @@ def load_maps(path):
 
 
 def test_two_sets_of_maps(kascade, brain, tmp_path):
-    run = kascade("recon", brain, "-o", tmp_path / "out", "--sets", 2, "--save-maps")
+    run = kascade("recon", brain, "-o", tmp_path / "out", "-m", "sense", "--sets", 2, "--save-maps")
     assert run.code == 0, run.err
     assert load_maps(tmp_path / "out" / "maps" / "brain.h5").shape == (2, 2, 4, 56, 48)
     assert read_images(tmp_path / "out" / "brain.h5").shape == (2, 56, 48)
@@ -171,7 +174,11 @@ def test_nothing_is_overwritten_without_force(kascade, brain, tmp_path):
         (("--acs", 16), "--acs undersamples retrospectively and needs --accel R"),
         (("--accel", 2, "--acs", 8, "--center-fraction", 0.1), "give only one"),
         (("--accel", 2, "--mask", "spiral"), "mask 'spiral' is unknown"),
-        (("--lam", -1), "lam must be positive"),
+        (("--method", "sense", "--lam", -1), "lam must be positive"),
+        (("--method", "sense", "--model", "x"), "method 'sense' has no option model"),
+        (("--method", "sense", "--trace", "t"), "method 'sense' is no cascade"),
+        (("--model", "magic"), "there is no model 'magic'"),
+        (("--model", "magic.safetensors"), "there is no such file"),
     ],
 )
 def test_wrong_options_are_one_line_and_leave_nothing(kascade, brain, tmp_path, options, message):
@@ -199,3 +206,84 @@ def test_a_random_mask_follows_the_seed(kascade, brain, tmp_path):
     a, b, c = (read_images(tmp_path / name / "brain.h5")[0] for name in "abc")
     assert torch.equal(a, b)
     assert not torch.equal(a, c)
+
+
+@pytest.fixture
+def model(tmp_path):
+    """File of a tiny trained model."""
+    return save_tiny_model(tmp_path / "tiny.safetensors")
+
+
+UNDERSAMPLED = ("--accel", 2, "--acs", 16)
+
+
+def test_a_model_reconstructs_and_is_told(kascade, brain, model, tmp_path):
+    out = tmp_path / "out"
+    run = kascade("recon", brain, "-o", out, "--model", model, *UNDERSAMPLED)
+    assert run.code == 0, run.err
+    assert "unrolled by tiny" in run.err
+    report = json.loads((out / "brain.json").read_text())
+    assert report["method"] == "unrolled"
+    assert report["model"] == {"name": "tiny", "sha256": sha256(model.read_bytes()).hexdigest(), "file": str(model)}
+    assert report["slices"][1]["lam"] == pytest.approx([6, 1], rel=1e-5)
+    assert all(residual > 0 for residual in report["residuals"])
+    with h5py.File(out / "brain.h5") as file:
+        assert (file.attrs["model"], file.attrs["model_sha256"]) == ("tiny", report["model"]["sha256"])
+
+
+def test_trace_holds_every_step_of_every_slice(kascade, brain, model, tmp_path):
+    out, trace = tmp_path / "out", tmp_path / "out" / "trace"
+    command = ("recon", brain, "-o", out, "--model", model, "--trace", trace, *UNDERSAMPLED)
+    run = kascade(*command, "--complex")
+    assert run.code == 0, run.err
+    assert names(trace) == ["brain.h5", "brain.png"]
+    assert names(out) == ["brain.h5", "brain.json", "brain.png", "trace"]
+    report = json.loads((out / "brain.json").read_text())
+    with h5py.File(trace / "brain.h5") as file, h5py.File(out / "brain.h5") as result:
+        assert file["x"].shape == file["z"].shape == (2, 2, 56, 48)
+        np.testing.assert_allclose(file["z"][:, -1], result["reconstruction"], rtol=1e-5, atol=1e-7)
+        assert file["lam"][1] == pytest.approx(report["slices"][1]["lam"])
+        assert file["cg_iterations"][0].tolist() == report["slices"][0]["cg_iterations"]
+        assert file["residual"][:, -1] == pytest.approx(report["residuals"])
+        assert file.attrs["model_sha256"] == report["model"]["sha256"]
+        assert file["x"].attrs["axes"] == "slice,iteration,rows,columns"
+    assert (trace / "brain.png").read_bytes().startswith(b"\x89PNG")
+
+    refused = kascade(*command)
+    assert refused.code == 1 and "exists already" in refused.err
+    assert kascade(*command, "--force").code == 0
+    assert "is a result, too" in kascade("recon", brain, "-o", out, "--model", model, "--trace", out, "--force").err
+
+
+def test_resume_knows_the_model(kascade, brain, model, tmp_path):
+    command = ("recon", brain, "-o", tmp_path / "out", "--model", model, "--resume", *UNDERSAMPLED)
+    assert kascade(*command).code == 0
+    assert "done already" in kascade(*command).err
+    model.unlink()
+    save_tiny_model(model, seed=1)
+    other = kascade(*command)
+    assert other.code == 1 and "other settings" in other.err
+
+
+def test_the_default_method(kascade, brain, tmp_path, monkeypatch):
+    """Sense without a shipped model, unrolled with one."""
+    folder = tmp_path / "shipped"
+    monkeypatch.setattr("kascade.recon.models.shipped_folder", lambda: folder)
+    for name, method in (("without", "sense"), ("with", "unrolled")):
+        assert kascade("recon", brain, "-o", tmp_path / name, *UNDERSAMPLED).code == 0
+        assert json.loads((tmp_path / name / "brain.json").read_text())["method"] == method
+        folder.mkdir(exist_ok=True)
+        if name == "without":
+            save_tiny_model(folder / "brain.safetensors")
+
+
+@pytest.mark.skipif(default_method() != "unrolled", reason="no weights are shipped yet")
+def test_the_shipped_model_needs_no_options(kascade, brain, tmp_path):
+    out = tmp_path / "out"
+    run = kascade("recon", brain, "-o", out, *UNDERSAMPLED)
+    assert run.code == 0, run.err
+    report = json.loads((out / "brain.json").read_text())
+    assert report["method"] == "unrolled" and report["model"]["name"] in shipped_models()
+    truth = rss(ifft(load(brain).kspace[0]))
+    image = read_images(out / "brain.h5")[0]
+    assert torch.linalg.vector_norm(image - truth) / torch.linalg.vector_norm(truth) < 0.12

@@ -78,3 +78,19 @@ def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be made a folder"):
         make_folder(tmp_path / "file" / "out")
+
+
+def test_files_of_several_folders_appear_together(tmp_path):
+    """Each is written beside its place, so that the folders may lie on different disks."""
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder in folders:
+        folder.mkdir()
+    paths = [folder / "x.h5" for folder in folders]
+    with pytest.raises(ZeroDivisionError), all_or_none(paths) as places:
+        assert [place.parents[2] for place in places] == folders
+        raise ZeroDivisionError
+    assert names(folders[0]) == names(folders[1]) == []
+    with all_or_none(paths) as places:
+        for place in places:
+            place.write_text("done")
+    assert names(folders[0]) == names(folders[1]) == ["x.h5"]
