@@ -21,6 +21,7 @@ from kascade.cli.options import Debug, Quiet
 from kascade.cli.recon import recon
 from kascade.cli.simulate import simulate
 from kascade.cli.sweep import SeveralAccelerations, sweep
+from kascade.cli.train import train
 from kascade.errors import ConfigError, FileFormatError, KascadeError, ShapeError
 
 __all__ = ["app", "main"]
@@ -41,6 +42,7 @@ for command in (inspect, convert, recon, evaluate):
 app.command(no_args_is_help=True, cls=SeveralAccelerations)(sweep)
 app.command(no_args_is_help=True)(gfactor)
 app.command(no_args_is_help=True)(simulate)
+app.command(no_args_is_help=True)(train)
 app.command()(models)
 app.command()(demo)
 app.add_typer(bench.app, name="bench")

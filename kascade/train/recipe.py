@@ -23,9 +23,9 @@ class _Strict(BaseModel):
 class LossConfig(_Strict):
     """Weights of the losses that are added, see `kascade.train.losses`; at least one is positive."""
 
-    l1: float = Field(1.0, ge=0)
-    mse: float = Field(0.0, ge=0)
-    ssim: float = Field(0.0, ge=0)
+    l1: float = Field(default=1.0, ge=0)
+    mse: float = Field(default=0.0, ge=0)
+    ssim: float = Field(default=0.0, ge=0)
 
     @model_validator(mode="after")
     def _any(self) -> LossConfig:
@@ -104,7 +104,7 @@ class Recipe(_Strict):
     licence: str = ""
     data: DataConfig
     model: CascadeConfig
-    loss: LossConfig = LossConfig()
+    loss: LossConfig = Field(default_factory=LossConfig)
     training: TrainingConfig
 
 

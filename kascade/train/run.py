@@ -137,6 +137,7 @@ def _fit(
     told: Callable[[str], None],
 ) -> Trained:
     import pytorch_lightning as pl
+    from lightning_fabric.utilities.exceptions import MisconfigurationException
 
     from kascade.train.batches import Batches, shares
     from kascade.train.keeper import Keeper
@@ -145,7 +146,7 @@ def _fit(
     from kascade.train.pictures import ValidationImages
 
     config = recipe.training
-    shares(1, config.batch, 0, devices)  # raises where devices cannot share a batch
+    shares(range(1), config.batch, 0, devices)  # raises where devices cannot share a batch
     pictures = ValidationImages(run)
     keeper = Keeper(run, text, data, pictures, told)
     state = _saved_state(run) if resume and run.checkpoint.exists() else None
@@ -160,7 +161,8 @@ def _fit(
             accelerator=_accelerator(accelerator),
             devices=devices,
             strategy="ddp" if devices > 1 else "auto",
-            max_epochs=-(-config.steps // config.validate_every),
+            max_epochs=-1,
+            max_steps=config.steps,
             callbacks=[RunLog(run, told), pictures, keeper],
             logger=False,
             enable_checkpointing=False,
@@ -171,7 +173,7 @@ def _fit(
             reload_dataloaders_every_n_epochs=1,
             default_root_dir=run.path,
         )
-    except (pl.utilities.exceptions.MisconfigurationException, ValueError) as error:
+    except (MisconfigurationException, ValueError) as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"accelerator {accelerator}, devices {devices}: {reason[:200]}") from error
     training = CascadeTraining(recipe)

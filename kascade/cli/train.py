@@ -1,0 +1,79 @@
+"""`kascade train`: a model from a recipe."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kascade.cli import console
+from kascade.cli.options import Debug, Force, Quiet
+
+__all__ = ["train"]
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE.yaml", help="What to train, on what, and how.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FOLDER", help="Run folder. (default: runs/ and the recipe's name)"),
+    ] = None,
+    data: Annotated[
+        Path,
+        typer.Option("--data", metavar="FOLDER", envvar="KASCADE_DATA", help="Where the data folders of recipes are."),
+    ] = Path(),
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the training in the run folder from its last validation.")
+    ] = False,
+    steps: Annotated[
+        int | None, typer.Option("--steps", min=1, help="Steps of the optimizer, instead of the recipe's.")
+    ] = None,
+    accelerator: Annotated[
+        str, typer.Option("--accelerator", metavar="auto|cpu|cuda", help="Where to compute; Lightning's names.")
+    ] = "auto",
+    devices: Annotated[int, typer.Option("--devices", min=1, help="How many; they share each batch.")] = 1,
+    force: Force = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Train a model as a recipe says.
+
+    Everything goes into the run folder: recipe, environment, log
+    (metrics.csv, curves.png, TensorBoard), validation images, best and last
+    weights, model card. After a kill at any moment --resume continues, to the
+    same weights.
+
+    [bold]Examples[/bold]
+
+    kascade train recipes/brain-unrolled.yaml --data DATA
+
+    kascade recon brain.h5 --model runs/brain-unrolled/best.safetensors -o out/
+    """
+    from kascade.train.examples import TrainingData
+    from kascade.train.recipe import load_recipe, with_steps
+    from kascade.train.run import check_run
+    from kascade.train.run import train as run_training
+
+    plan, text = load_recipe(recipe)
+    plan = plan if steps is None else with_steps(plan, steps)
+    folder = Path("runs") / plan.name if output is None else output
+    check_run(plan, folder, resume, force)
+    with console.progress() as bar:
+        examples = TrainingData(plan.data, data, plan.training.seed, bar.part)
+    trained = run_training(
+        plan,
+        examples,
+        folder,
+        text=text,
+        resume=resume,
+        force=force,
+        accelerator=accelerator,
+        devices=devices,
+        progress=sys.stderr.isatty() and not console.settings.quiet,
+        told=console.note,
+    )
+    console.result(
+        f"{trained.weights}: {trained.psnr:.2f} dB, SSIM {trained.ssim:.4f} on validation, step {trained.step}"
+    )
