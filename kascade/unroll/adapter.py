@@ -29,9 +29,9 @@ class Prior(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Restore complex images (*batch, rows, columns); with "slices" the last batch axis counts adjacent slices."""
-        rms = x.abs().square().mean((-2, -1), keepdim=True).sqrt()
-        scaled = x / torch.where(rms > 0, rms, 1)
-        return rms * _CODECS[self.channels](scaled, self._restore)
+        power = x.abs().square().mean((-2, -1), keepdim=True)
+        rms = torch.where(power > 0, power, 1).sqrt()  # of a zero image 1, else the gradient of the root would be NaN
+        return rms * (power > 0) * _CODECS[self.channels](x / rms, self._restore)
 
     def _restore(self, channels: Tensor) -> Tensor:
         """Apply the network to (batch, channel, rows, columns) of any size."""

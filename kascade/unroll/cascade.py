@@ -133,7 +133,7 @@ class UnrolledSENSE(nn.Module):
         z: Tensor | None = None
         for n, prior in enumerate(self.priors):
             x = consistency_step(E, y, z, self.schedule(n, E, y), record)
-            z = apply_prior(prior, x, self.checkpointing and self.training)
+            z = apply_prior(prior, E, x, self.checkpointing and self.training)
             if record is not None:
                 record.z.append(z.detach())
         assert z is not None
@@ -142,10 +142,18 @@ class UnrolledSENSE(nn.Module):
         return CascadeOutput(z, record)
 
 
-def apply_prior(prior: nn.Module, x: Tensor, recompute: bool) -> Tensor:
-    """The prior of x, (*batch, rows, columns); with `recompute` its activations are not kept for the backward pass."""
-    z: Tensor = checkpoint(prior, x, use_reentrant=False) if recompute else prior(x)
-    return z
+def apply_prior(prior: nn.Module, E: LinearOperator, x: Tensor, recompute: bool) -> Tensor:
+    """The prior of x, an image of E; with `recompute` its activations are not kept for the backward pass.
+
+    Map sets go to the front: the prior sees them as a batch, never as adjacent slices.
+    """
+    with_sets = getattr(E, "sets", None) is not None
+    alone = with_sets and x.ndim == 3
+    images = x.movedim(-3, 0) if with_sets else x
+    images = images.unsqueeze(1) if alone else images
+    z: Tensor = checkpoint(prior, images, use_reentrant=False) if recompute else prior(images)
+    z = z.squeeze(1) if alone else z
+    return z.movedim(0, -3) if with_sets else z
 
 
 def consistency_step(E: LinearOperator, y: Tensor, z: Tensor | None, lam: Tensor, record: Trace | None) -> Tensor:

@@ -87,7 +87,7 @@ class MoDL(nn.Module):
         lam = self.schedule(0, E, y)
         x = E.H(y)
         for _ in range(self.iterations):
-            z = apply_prior(self.prior, x, self.checkpointing and self.training)
+            z = apply_prior(self.prior, E, x, self.checkpointing and self.training)
             x = consistency_step(E, y, z, lam, record)
             if record is not None:
                 record.z.append(z.detach())

@@ -75,15 +75,43 @@ def test_priors_are_separate_unless_shared() -> None:
         UnrolledSENSE([net, net], 3)
 
 
-@pytest.mark.parametrize("amplitude", [1e-6, 1e6])
-def test_amplitude_does_not_matter(amplitude: float) -> None:
-    E, y = problem()
-    model = UnrolledSENSE(as_prior(UNet(channels=4, levels=2)), 2, final_consistency=True)
+def busy(channels: str = "complex", lam: str = "learned") -> UnrolledSENSE:
+    """A cascade whose networks and schedule do something, unlike fresh ones."""
+    width = {"complex": 2, "magnitude": 1, "slices": 3}[channels]
+    prior = as_prior(UNet(width, width, channels=4, levels=2), channels)
+    model = UnrolledSENSE(prior, 2, lam=lam, final_consistency=True)
     for parameter in model.parameters():
-        nn.init.normal_(parameter, std=0.1) if parameter.ndim > 1 else None
+        if parameter.ndim > 1:
+            nn.init.normal_(parameter, std=0.1)
+    return model
+
+
+def distance(a: Tensor, b: Tensor) -> float:
+    return float(((a - b).norm() / b.norm()).detach())
+
+
+@pytest.mark.parametrize("amplitude", [1e-6, 1e6])
+@pytest.mark.parametrize(("channels", "lam"), [("complex", "learned"), ("complex", "predicted"), ("magnitude", "tied")])
+def test_amplitude_does_not_matter(channels: str, lam: str, amplitude: float) -> None:
+    E, y = problem()
+    model = busy(channels, lam)
     plain, scaled = model(E, y).image, model(E, amplitude * y).image / amplitude
-    torch.testing.assert_close(scaled, plain, rtol=1e-2, atol=1e-3)
+    assert distance(scaled, plain) < 1e-5
     assert not model(E, torch.zeros_like(y)).image.any()
+
+
+def test_items_of_any_amplitude_share_a_batch_and_zeros_spoil_no_gradient() -> None:
+    E, y = problem((4,))
+    amplitudes = torch.tensor([1.0, 1e-6, 1e6, 0.0])[:, None, None]
+    model = busy(lam="predicted")
+    out = model(E, amplitudes[..., None] * y, trace=True)
+    for i in range(3):
+        alone = model(Encoding(E.maps[i], E.mask), y[i]).image
+        assert distance(out.image[i] / amplitudes[i], alone) < 1e-4
+    assert not out.image[3].any()
+    assert all(bool(t.isfinite().all()) for t in (*out.trace.x, *out.trace.lam, *out.trace.consistency))
+    (out.image[[0, 3]] - 1).abs().square().sum().backward()
+    assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in model.parameters())
 
 
 def test_one_model_takes_any_matrix_coils_batch_and_sets() -> None:
@@ -91,9 +119,30 @@ def test_one_model_takes_any_matrix_coils_batch_and_sets() -> None:
     for batch, rows, columns, coils in (((), 16, 18, 4), ((2,), 20, 13, 1), ((2, 1), 9, 30, 6)):
         E, y = problem(batch, rows, columns, coils)
         assert model(E, y).image.shape == (*batch, rows, columns)
-    maps = random_complex(2, 4, 16, 18, dtype=SINGLE) / 4
-    two_sets = Encoding(maps, sets=2)
-    assert model(two_sets, random_complex(4, 16, 18, dtype=SINGLE)).image.shape == (2, 16, 18)
+
+
+@pytest.mark.parametrize("batch", [(), (3,), (2, 3)])
+@pytest.mark.parametrize("channels", ["complex", "slices"])
+def test_priors_see_map_sets_as_a_batch(batch: tuple[int, ...], channels: str) -> None:
+    """A set that sees nothing stays zero and leaves the other as it is alone, also where slices see their neighbors."""
+    if channels == "slices" and not batch:
+        batch = (1,)
+    maps = random_complex(*batch, 4, 16, 18, seed=1, dtype=SINGLE) / 4
+    two = Encoding(torch.stack((maps, torch.zeros_like(maps)), dim=-4), sets=2)
+    y = random_complex(*batch, 4, 16, 18, seed=2, dtype=SINGLE)
+    model = busy(channels)
+    image = model(two, y).image
+    assert image.shape == (*batch, 2, 16, 18) and not image[..., 1, :, :].any()
+    assert distance(image[..., 0, :, :], model(Encoding(maps), y).image) < 1e-5
+
+
+def test_sets_of_one_slice_are_not_its_neighbors() -> None:
+    maps = random_complex(2, 4, 16, 18, seed=1, dtype=SINGLE) / 4
+    y = random_complex(4, 16, 18, seed=2, dtype=SINGLE)
+    model = busy("slices")
+    image = model(Encoding(maps, sets=2), y).image
+    assert image.shape == (2, 16, 18)
+    assert distance(image, model(Encoding(maps[None], sets=2), y[None]).image[0]) < 1e-6
 
 
 def test_gradient_of_lambda_is_that_of_finite_differences() -> None:
