@@ -17,7 +17,7 @@ from kascade.errors import ConfigError, FileFormatError, MissingExtraError
 from kascade.train.environment import environment
 from kascade.train.examples import TrainingData
 from kascade.train.folder import RunFolder
-from kascade.train.recipe import Recipe
+from kascade.train.recipe import Recipe, TrainingConfig
 
 __all__ = ["Trained", "check_run", "train"]
 
@@ -161,8 +161,7 @@ def _fit(
             accelerator=_accelerator(accelerator),
             devices=devices,
             strategy="ddp" if devices > 1 else "auto",
-            max_epochs=-1,
-            max_steps=config.steps,
+            max_epochs=_epochs(config, state),
             callbacks=[RunLog(run, told), pictures, keeper],
             logger=False,
             enable_checkpointing=False,
@@ -184,6 +183,12 @@ def _fit(
         weights_only=True,
     )
     return _result(run, keeper.best)
+
+
+def _epochs(config: TrainingConfig, state: dict[str, Any] | None) -> int:
+    """How many epochs, which are validation intervals, Lightning has counted when all steps are done."""
+    steps_done, epochs_done = (state["global_step"], state["epoch"] + 1) if state is not None else (0, 0)
+    return int(epochs_done) - (-config.steps // config.validate_every) - int(steps_done) // config.validate_every
 
 
 def _result(run: RunFolder, best: dict[str, Any]) -> Trained:
