@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -87,4 +88,6 @@ class Batches(LightningDataModule):
         return self.trainer
 
     def _loader(self, examples: Dataset[Example], batches: list[list[int]]) -> DataLoader[Example]:
-        return DataLoader(examples, batch_sampler=batches, collate_fn=list, num_workers=self.config.workers)
+        with warnings.catch_warnings():  # how many workers is the recipe's choice
+            warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
+            return DataLoader(examples, batch_sampler=batches, collate_fn=list, num_workers=self.config.workers)

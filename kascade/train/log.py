@@ -81,7 +81,7 @@ class RunLog(Callback):
         if trainer.is_global_zero:
             with atomic_output(self.folder.metrics, force=True) as beside:
                 _write(beside, self.rows)
-            save_figure(training_curves(self.rows), self.folder.curves, force=True)
+            self._draw()
             self.told(_sentence(trainer.global_step, self.rows, scores, lambdas))
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -89,6 +89,9 @@ class RunLog(Callback):
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+
+    def _draw(self) -> None:
+        save_figure(training_curves(self.rows), self.folder.curves, force=True)
 
     def _training(self, trainer: Trainer) -> Row:
         """Mean loss of all processes since the last line, rates and time."""

@@ -1,8 +1,10 @@
-"""Validation images: what a model makes of a few examples, before the scores are believed."""
+"""Validation images: what a model makes of a few examples, to be looked at before the scores are believed."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,31 +12,33 @@ import torch
 from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from kascade.report.figures import comparison, save_figure
+from kascade.data.atomic import atomic_output
+from kascade.report.canvas import upper_limit
 from kascade.train.batches import stack
 from kascade.train.folder import RunFolder
-from kascade.train.module import CascadeTraining
 
-__all__ = ["ValidationImages"]
+__all__ = ["ValidationImages", "mosaic"]
 
 EXAMPLES = 4
+ERROR_SCALE = 5
+GAP = 4  # px between images
 
 Image = NDArray[np.floating[Any]]
 
 
 class ValidationImages(Callback):
-    """Draws zero-filled image, reconstruction and target of some examples into ``images/latest_N.png``.
+    """Draws some examples after each validation: ``images/latest.png``; that of the best one stays as ``best.png``.
 
-    Those of the best validation are kept as ``images/best_N.png``.
+    One row for each example: zero-filled, reconstruction, target, and the error of the reconstruction, 5 x brighter.
     """
 
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
-        self._drawn: list[tuple[int, Image, Image, Image]] = []
+        self._rows: list[list[Image]] = []
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget the images of the last validation."""
-        self._drawn = []
+        self._rows = []
 
     def on_validation_batch_end(
         self,
@@ -52,23 +56,45 @@ class ValidationImages(Callback):
             return
         (problem,) = stack(batch)
         images = (problem.E.H(problem.y), outputs[0].image, problem.target)
-        zero_filled, image, target = (torch.abs(x[0]).cpu().numpy() for x in images)
-        if target.max() > 0:
-            self._drawn.append((batch_idx, zero_filled, image, target))
+        self._rows.append([torch.abs(image[0]).cpu().numpy() for image in images])
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the figures."""
-        assert isinstance(pl_module, CascadeTraining)
-        for index, zero_filled, image, target in self._drawn:
-            figure = comparison(
-                {"Zero-filled": zero_filled, "Reconstruction": image},
-                target,
-                reference_name="Target",
-                title=f"{pl_module.recipe.name}, step {trainer.global_step}",
-            )
-            save_figure(figure, self.folder.images / f"latest_{index}.png", force=True)
+        """Write the picture."""
+        if self._rows:
+            _write_png(self.folder.images / "latest.png", mosaic(self._rows))
 
     def keep(self) -> None:
-        """Make the latest images the best ones."""
-        for index, *_ in self._drawn:
-            shutil.copyfile(self.folder.images / f"latest_{index}.png", self.folder.images / f"best_{index}.png")
+        """Make the latest picture the best one."""
+        if self._rows:
+            with atomic_output(self.folder.images / "best.png", force=True) as beside:
+                shutil.copyfile(self.folder.images / "latest.png", beside)
+
+
+def mosaic(rows: Sequence[Sequence[Image]]) -> Image:
+    """All images in one, between 0 and 1.
+
+    Parameters
+    ----------
+    rows : sequence
+        Zero-filled image, reconstruction and target of each example, (rows, columns); each example is windowed from 0
+        to the 99.5th percentile of its target.
+    """
+    pictures = []
+    for zero_filled, image, target in rows:
+        limit = upper_limit(target)
+        error = ERROR_SCALE * np.abs(image - target)
+        pictures.append([np.clip(x / limit, 0, 1) for x in (zero_filled, image, target, error)])
+    height, width = (max(row[0].shape[axis] for row in pictures) + GAP for axis in (0, 1))
+    whole = np.zeros((height * len(pictures), width * len(pictures[0])))
+    for down, row in enumerate(pictures):
+        for across, picture in enumerate(row):
+            top, left = down * height, across * width
+            whole[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+    return whole[:-GAP, :-GAP]
+
+
+def _write_png(path: Path, image: Image) -> None:
+    from matplotlib.image import imsave
+
+    with atomic_output(path, force=True) as beside:
+        imsave(beside, image, cmap="gray", vmin=0, vmax=1, format="png")

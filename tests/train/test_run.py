@@ -1,0 +1,278 @@
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pytorch_lightning import Callback
+from safetensors.torch import load_file
+
+from kascade.errors import ConfigError, FileFormatError, KascadeError, MissingExtraError, OutputError
+from kascade.train import run as run_module
+from kascade.train.log import RunLog, read_metrics
+from kascade.train.run import check_run, train
+from kascade.unroll import load_model
+from tests.train.tiny import TinyData, encoding, example, tiny_recipe
+
+
+pytestmark = pytest.mark.usefixtures("no_curves")
+
+
+class Kill(Exception):
+    """Stands for whatever ends a process."""
+
+
+class KillAt(Callback):
+    """Ends the training when a step begins."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_start(self, trainer: Any, *_: Any) -> None:
+        if trainer.global_step == self.step:
+            raise Kill
+
+
+def killed(monkeypatch: pytest.MonkeyPatch, step: int, recipe: Any, folder: Path, **options: Any) -> None:
+    """Train until `step` and die there."""
+    import pytorch_lightning as pl
+
+    with monkeypatch.context() as patch:
+        whole = pl.Trainer.__init__
+
+        def with_kill(self: Any, *arguments: Any, callbacks: list[Callback], **keywords: Any) -> None:
+            whole(self, *arguments, callbacks=[KillAt(step), *callbacks], **keywords)
+
+        patch.setattr(pl.Trainer, "__init__", with_kill)
+        with pytest.raises(Kill):
+            train(recipe, TinyData(), folder, **options)
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return dict(load_file(path))
+
+
+def assert_equal_weights(one: Path, other: Path) -> None:
+    a, b = weights(one), weights(other)
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.fixture
+def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most of the time of so small a training goes into its figure, which one test is enough for."""
+    monkeypatch.setattr(RunLog, "_draw", lambda self: None)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of an uninterrupted training of 7 steps."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    train(tiny_recipe(), TinyData(), folder, text="name: tiny\n")
+    return folder
+
+
+def test_a_run_folder_holds_everything(whole: Path) -> None:
+    recipe = tiny_recipe()
+    assert json.loads((whole / "recipe.json").read_text()) == recipe.model_dump(mode="json")
+    assert (whole / "recipe.yaml").read_text() == "name: tiny\n"
+    environment = json.loads((whole / "environment.json").read_text())
+    assert environment["packages"]["torch"] == torch.__version__ and environment["seed"] == recipe.training.seed
+    assert [row["step"] for row in read_metrics(whole / "metrics.csv")] == [3, 6, 7]
+    assert list((whole / "tensorboard").iterdir())
+    assert {path.name for path in (whole / "images").iterdir()} == {"latest.png", "best.png"}
+    assert all((whole / name).stat().st_size for name in ("curves.png", "model-card.md", "last.ckpt"))
+    assert not [path for path in whole.iterdir() if path.name.startswith(".")]
+
+
+def test_weights_carry_their_card(whole: Path) -> None:
+    found = load_model(whole / "last.safetensors")
+    assert found.config == tiny_recipe().model
+    assert found.card["steps"] == 7 and found.card["licence"] == "CC0" and found.card["recipe"] == "name: tiny\n"
+    assert found.card["parameters"] == sum(p.numel() for p in found.model.parameters())
+    assert found.card["data"][0]["licence"]
+    card = (whole / "model-card.md").read_text()
+    assert "# tiny" in card and "CC0" in card
+
+
+def test_the_best_weights_are_those_of_the_highest_psnr(whole: Path) -> None:
+    rows = read_metrics(whole / "metrics.csv")
+    best = max(rows, key=lambda row: row["validation_psnr"])
+    card = load_model(whole / "best.safetensors").card
+    assert card["steps"] == best["step"]
+    assert card["scores"]["psnr"] == pytest.approx(best["validation_psnr"], abs=1e-3)
+
+
+def test_saved_weights_reconstruct_as_validated(whole: Path) -> None:
+    from kascade.train.scores import score
+
+    found = load_model(whole / "last.safetensors")
+    scores = []
+    for drawn in (TinyData().validation()[index] for index in range(4)):
+        with torch.no_grad():
+            image = found.model(encoding(drawn), drawn.y).image
+        scores.append(score(image.numpy(), drawn.target.numpy()))
+    assert found.card["scores"]["psnr"] == pytest.approx(sum(s.psnr for s in scores) / 4, abs=1e-3)
+    assert found.card["scores"]["ssim"] == pytest.approx(sum(s.ssim for s in scores) / 4, abs=1e-4)
+
+
+def test_training_is_deterministic(whole: Path, tmp_path: Path) -> None:
+    train(tiny_recipe(), TinyData(), tmp_path / "run")
+    assert_equal_weights(whole / "last.safetensors", tmp_path / "run/last.safetensors")
+
+
+def test_another_seed_gives_other_weights(whole: Path, tmp_path: Path) -> None:
+    train(tiny_recipe(training={"seed": 1}), TinyData(), tmp_path / "run")
+    a, b = weights(whole / "last.safetensors"), weights(tmp_path / "run/last.safetensors")
+    assert any(not torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize("step", [1, 3, 5, 6])
+def test_a_killed_training_resumes_to_the_same_weights(
+    step: int, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    killed(monkeypatch, step, tiny_recipe(), folder)
+    told: list[str] = []
+    train(tiny_recipe(), TinyData(), folder, resume=True, told=told.append)
+    assert ("resuming" in told[0]) == (step >= 3)
+    for name in ("last.safetensors", "best.safetensors"):
+        assert_equal_weights(whole / name, folder / name)
+    one, other = (read_metrics(place / "metrics.csv") for place in (whole, folder))
+    for row in (*one, *other):
+        del row["seconds_per_step"]
+    assert one == other
+
+
+def test_a_training_is_resumed_twice(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "run"
+    killed(monkeypatch, 4, tiny_recipe(), folder)
+    killed(monkeypatch, 6, tiny_recipe(), folder, resume=True)
+    train(tiny_recipe(), TinyData(), folder, resume=True)
+    assert_equal_weights(whole / "last.safetensors", folder / "last.safetensors")
+
+
+def test_dropout_is_resumed_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from kascade.nets import unet
+
+    with_dropout = unet.UNet.forward
+
+    def forward(self: Any, x: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.dropout(with_dropout(self, x), 0.2, self.training)
+
+    monkeypatch.setattr(unet.UNet, "forward", forward)
+    train(tiny_recipe(), TinyData(), tmp_path / "whole")
+    killed(monkeypatch, 5, tiny_recipe(), tmp_path / "run")
+    torch.rand(100)
+    train(tiny_recipe(), TinyData(), tmp_path / "run", resume=True)
+    assert_equal_weights(tmp_path / "whole/last.safetensors", tmp_path / "run/last.safetensors")
+
+
+def test_more_steps_continue_an_ended_training(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    train(tiny_recipe(training={"steps": 4}), TinyData(), folder)
+    trained = train(tiny_recipe(training={"steps": 8}), TinyData(), folder, resume=True)
+    assert [row["step"] for row in read_metrics(folder / "metrics.csv")] == [3, 4, 6, 8]
+    assert load_model(folder / "last.safetensors").card["steps"] == 8
+    assert trained.weights == folder / "best.safetensors"
+
+
+def test_an_ended_training_is_not_resumed(whole: Path) -> None:
+    before = weights(whole / "last.safetensors")
+    told: list[str] = []
+    trained = train(tiny_recipe(), TinyData(), whole, text="name: tiny\n", resume=True, told=told.append)
+    assert "has ended" in told[0] and trained.step in (3, 6, 7)
+    assert all(torch.equal(before[name], tensor) for name, tensor in weights(whole / "last.safetensors").items())
+
+
+def test_workers_change_nothing(whole: Path, tmp_path: Path) -> None:
+    train(tiny_recipe(training={"workers": 2}), TinyData(), tmp_path / "run")
+    assert_equal_weights(whole / "last.safetensors", tmp_path / "run/last.safetensors")
+
+
+def test_training_stops_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = tiny_recipe(training={"steps": 20, "validate_every": 1, "early_stop": 2, "learning_rate": 1e-12, "ema": 0,
+                                   "lambda_learning_rate": 1e-12})
+    told: list[str] = []
+    train(recipe, TinyData(), tmp_path / "run", told=told.append)
+    steps = [row["step"] for row in read_metrics(tmp_path / "run/metrics.csv")]
+    assert steps[-1] < 20 and "stopped at step" in told[-1]
+    train(recipe, TinyData(), tmp_path / "run", resume=True, told=told.append)
+    assert "has ended" in told[-1]
+
+
+def test_another_training_is_not_spoiled(whole: Path) -> None:
+    with pytest.raises(OutputError, match="--resume"):
+        check_run(tiny_recipe(), whole)
+    with pytest.raises(ConfigError, match=r"training\.batch differs"):
+        check_run(tiny_recipe(training={"batch": 1}), whole, resume=True)
+    check_run(tiny_recipe(training={"steps": 99, "workers": 1}), whole, resume=True)
+    check_run(tiny_recipe(training={"batch": 1}), whole, force=True)
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    for options in ({}, {"resume": True}, {"force": True}):
+        with pytest.raises(OutputError, match="something else"):
+            train(tiny_recipe(), TinyData(), tmp_path, **options)
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_force_starts_again(tmp_path: Path) -> None:
+    recipe = tiny_recipe(training={"steps": 3})
+    train(tiny_recipe(), TinyData(), tmp_path / "run")
+    train(recipe, TinyData(), tmp_path / "run", force=True)
+    assert [row["step"] for row in read_metrics(tmp_path / "run/metrics.csv")] == [3]
+    train(recipe, TinyData(), tmp_path / "new")
+    assert_equal_weights(tmp_path / "run/last.safetensors", tmp_path / "new/last.safetensors")
+
+
+def test_a_damaged_state_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed(monkeypatch, 4, tiny_recipe(), tmp_path / "run")
+    state = tmp_path / "run/last.ckpt"
+    state.write_bytes(state.read_bytes()[:1000])
+    with pytest.raises(FileFormatError, match=r"last\.ckpt: cannot be resumed from"):
+        train(tiny_recipe(), TinyData(), tmp_path / "run", resume=True)
+
+
+def test_divergence_is_told(tmp_path: Path) -> None:
+    recipe = tiny_recipe(training={"steps": 30, "learning_rate": 1e30, "gradient_clip": 0, "warm_up": 0})
+    with pytest.raises(KascadeError, match=r"step \d+: the (loss|gradient) is not finite; lower training.learning_rate"):
+        train(recipe, TinyData(), tmp_path / "run")
+
+
+def test_a_batch_that_devices_cannot_share_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="batch 2 cannot be shared by 3"):
+        train(tiny_recipe(), TinyData(), tmp_path / "run", devices=3, accelerator="cpu")
+
+
+def test_a_device_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="accelerator nonsense"):
+        train(tiny_recipe(), TinyData(), tmp_path / "run", accelerator="nonsense")
+
+
+def test_without_lightning_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'kascade\[train\]'"):
+        check_run(tiny_recipe(), tmp_path / "run")
+
+
+def test_lightning_says_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    train(tiny_recipe(training={"steps": 2}), TinyData(), tmp_path / "run")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_training_learns(tmp_path: Path) -> None:
+    recipe = tiny_recipe(training={"steps": 60, "validate_every": 20, "learning_rate": 5e-3, "batch": 4})
+    train(recipe, TinyData(), tmp_path / "run")
+    rows = read_metrics(tmp_path / "run/metrics.csv")
+    assert rows[-1]["validation_loss"] < 0.9 * rows[0]["validation_loss"]
+    assert rows[-1]["lambda_1"] != pytest.approx(rows[0]["lambda_1"])
+    assert all(math.isfinite(value) for row in rows for value in row.values())
+    drawn = example(5)
+    found = load_model(tmp_path / "run/best.safetensors").model
+    with torch.no_grad():
+        assert torch.isfinite(found(encoding(drawn), drawn.y).image.abs()).all()
