@@ -79,6 +79,16 @@ def wavelet(inputs: Inputs, case: str, device: str) -> Task:
     return torch_task(call, device, comparable=False)
 
 
+def train_step(inputs: Inputs, case: str, device: str) -> Task:
+    """Forward and backward pass of an unrolled SENSE cascade; gradients pass through the solves implicitly."""
+    from kascade.benchmarks.speed_training import TrainingStep, cascade, problem
+    from kascade.physics import Encoding
+
+    given, model = problem(inputs, device), cascade(device)
+    E = Encoding(given.maps, given.mask)
+    return TrainingStep(model, lambda: model(E, given.y).image, given.target, device)
+
+
 def start_import(inputs: Inputs, case: str, device: str) -> Task:
     """A Python process that imports the package."""
     return process_task([sys.executable, "-c", "import kascade"])
@@ -95,6 +105,7 @@ CASES = {
     "sense": sense,
     "espirit": espirit,
     "wavelet": wavelet,
+    "train-step": train_step,
     "import": start_import,
     "help": start_help,
 }

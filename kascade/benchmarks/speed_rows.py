@@ -10,6 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from kascade.benchmarks.speed_task import CASCADES, CHANNELS, CROP, LEVELS, RECORDED_CG
 from kascade.benchmarks.speed_worker import OURS
 
 __all__ = ["CASES", "PACKAGES", "Case", "Row", "format_table", "machine", "to_json"]
@@ -34,12 +35,16 @@ class Case:
     memory: bool = True
 
 
+TRAINING, NETWORKS = "train-step", "networks"
 CASES: Mapping[str, Case] = {
     "gram-columns": Case("E^H E, mask constant along the readout", ("mrpro", "bart", "sigpy", "fastmri-style")),
     "gram-2d": Case("E^H E, arbitrary 2-D mask", ("mrpro", "bart", "sigpy", "fastmri-style")),
     "sense": Case("SENSE, 10 CG iterations, whole call", ("mrpro", "bart", "sigpy")),
     "espirit": Case("ESPIRiT, one set, 24 x 24 calibration", ("bart", "sigpy")),
     "wavelet": Case("L1-wavelet, 50 iterations, whole call", ("bart", "sigpy")),
+    TRAINING: Case(
+        f"training step, {CASCADES} cascades, U-Net {CHANNELS}, crop {CROP}", ("cg-autograd", "fastmri", NETWORKS)
+    ),
     "import": Case("import kascade", ("torch",), memory=False),
     "help": Case("kascade --help", ("torch",), memory=False),
 }
@@ -49,13 +54,19 @@ PACKAGES: Mapping[str, str] = {
     "bart": "BART",
     "sigpy": "SigPy",
     "fastmri-style": "fastMRI-style",
+    "cg-autograd": "CG in autograd",
+    "fastmri": "fastMRI VarNet",
+    NETWORKS: "U-Nets alone",
     "torch": "import torch",
 }
-METHOD = """\
+METHOD = f"""\
 ratio: median of the package / median of Kascade. peak: resident memory of its process, with libraries and data.
 BART: whole program calls with files in memory; its E^H E is the time of one more iteration of `pics -l2`.
 All other calls run inside a process that is warm. fastMRI-style: torch, all coils at once, shifts around transforms.
-The L1-wavelet and ESPIRiT of SigPy and BART keep their own defaults. import and --help: whole processes."""
+The L1-wavelet and ESPIRiT of SigPy and BART keep their own defaults. import and --help: whole processes.
+training step: forward and backward in float32, no optimizer, no checkpointing; {CASCADES} U-Nets of {CHANNELS} channels
+and {LEVELS} poolings, in VarNet beside a network for coil maps. Its peak: the tensors that one step makes, counted.
+CG in autograd: the same cascade, {RECORDED_CG} recorded CG iterations a solve; Kascade solves to a residual of 1e-3."""
 SAME = 1e-3  # images of one problem that differ by more are not taken for equal
 
 
@@ -78,7 +89,8 @@ class Row:
     ratio : float or None
         `median_s` divided by that of Kascade.
     peak_bytes : int or None
-        Largest resident memory of the process, libraries and inputs included.
+        Largest resident memory of the process, libraries and inputs included; for the training step the largest sum of
+        the tensors that it makes.
     difference : float or None
         Relative difference of the image from Kascade's, where both solve the very same problem.
     """
@@ -113,7 +125,7 @@ def format_table(rows: Sequence[Row]) -> str:
     widths = [max(len(line[i]) for line in (head, *cells)) for i in range(len(head))]
     rule = ["-" * width if i < 2 else "-" * (width - 1) + ":" for i, width in enumerate(widths)]
     table = [_line(head, widths), _line(rule, widths), *(_line(line, widths) for line in cells)]
-    return "\n".join([*table, "", *_remarks(rows), METHOD])
+    return "\n".join([*table, "", *_training_memory(rows), *_remarks(rows), METHOD])
 
 
 def _lines(rows: Sequence[Row]) -> list[list[str]]:
@@ -149,6 +161,16 @@ def _remarks(rows: Sequence[Row]) -> list[str]:
         elif row.difference is not None and not row.difference <= SAME:
             found.setdefault(f"{name}: image differs from Kascade's by {row.difference:.1e}", []).append(row.case)
     return [f"{text} ({', '.join(cases)})" for text, cases in found.items()]
+
+
+def _training_memory(rows: Sequence[Row]) -> list[str]:
+    """What a training step needs beside its networks, where both were measured."""
+    peaks = {row.implementation: row.peak_bytes for row in rows if row.case == TRAINING and row.peak_bytes is not None}
+    networks = peaks.pop(NETWORKS, None)
+    if networks is None or not peaks:
+        return []
+    extra = [f"{PACKAGES[name]} {(peak - networks) / 2**20:.1f} MiB" for name, peak in peaks.items()]
+    return [f"training step, peak beyond that of the U-Nets alone: {', '.join(extra)}"]
 
 
 def machine() -> dict[str, Any]:

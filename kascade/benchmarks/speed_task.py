@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,16 @@ from numpy.typing import NDArray
 __all__ = [
     "ACCELERATION",
     "ACS",
+    "CASCADES",
+    "CHANNELS",
+    "CROP",
     "ITERATIONS",
     "LAMBDA",
+    "LEVELS",
+    "RECORDED_CG",
     "WAVELET_WEIGHT",
     "Inputs",
+    "MemoryTask",
     "NotInstalledError",
     "Task",
     "Timing",
@@ -34,6 +40,9 @@ ACCELERATION = 4
 ACS = 24
 LAMBDA = 5.0
 ITERATIONS = {"sense": 10, "wavelet": 50}
+CASCADES, CHANNELS, LEVELS = 6, 18, 4  # of the training step: U-Nets, their features at full resolution, poolings
+CROP = 256  # rows and columns of its images
+RECORDED_CG = 10  # iterations of the CG that autograd records
 WAVELET_WEIGHT = 0.01  # relative to the 99th percentile of |E^H y|
 
 
@@ -50,6 +59,19 @@ class Timing:
 
 
 Task = Callable[[], Timing]
+
+
+@runtime_checkable
+class MemoryTask(Protocol):
+    """A `Task` that knows better than the system how much memory it needs."""
+
+    def __call__(self) -> Timing:
+        """As any task."""
+        ...
+
+    def peak_bytes(self) -> int:
+        """Memory of one call, in bytes."""
+        ...
 
 
 class Inputs:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kascade.benchmarks.speed_task import Inputs, NotInstalledError, Task
+from kascade.benchmarks.speed_task import Inputs, MemoryTask, NotInstalledError, Task
 
 __all__ = ["IMPLEMENTATIONS", "OURS", "main", "serve"]
 
@@ -31,6 +31,9 @@ IMPLEMENTATIONS = {
     "bart": "kascade.benchmarks.peers.bart",
     "sigpy": "kascade.benchmarks.peers.sigpy",
     "fastmri-style": "kascade.benchmarks.peers.fastmri_style",
+    "cg-autograd": "kascade.benchmarks.peers.cg_autograd",
+    "fastmri": "kascade.benchmarks.peers.fastmri_varnet",
+    "networks": "kascade.benchmarks.peers.networks_alone",
     "torch": "kascade.benchmarks.peers.torch_alone",
 }
 LONG_S = 0.25  # a call that takes longer is a turn of its own; shorter ones come in turns of
@@ -78,7 +81,8 @@ def serve(folder: Path, case: str, implementation: str, device: str, orders: Ite
         if order == "measure":
             yield {"seconds": _turn(task, expected)}
         elif order == "finish":
-            yield {"peak_bytes": _peak_memory(), "difference": _difference(folder / f"{case}-result.npy", warm.result)}
+            peak = task.peak_bytes() if isinstance(task, MemoryTask) else _peak_memory()
+            yield {"peak_bytes": peak, "difference": _difference(folder / f"{case}-result.npy", warm.result)}
             return
         else:
             raise ValueError(f"unknown order {order!r}")

@@ -32,13 +32,17 @@ def speed(
         typer.Option(
             "--case",
             metavar="NAME",
-            help="gram-columns, gram-2d, sense, espirit, wavelet, import or help; may be given again. (default: all)",
+            help="gram-columns, gram-2d, sense, espirit, wavelet, train-step, import or help; may be given again. "
+            "(default: all)",
         ),
     ] = None,
     peer: Annotated[
         list[str] | None,
         typer.Option(
-            "--peer", metavar="NAME", help="mrpro, bart, sigpy or fastmri-style; may be given again. (default: all)"
+            "--peer",
+            metavar="NAME",
+            help="mrpro, bart, sigpy, fastmri-style, cg-autograd, fastmri or networks; may be given again. "
+            "(default: all)",
         ),
     ] = None,
     size: Annotated[

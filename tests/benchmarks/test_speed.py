@@ -314,5 +314,5 @@ def test_the_whole_benchmark_small() -> None:
     rows = run(None, *SIZE, repeats=1, threads=1)
     assert [row.implementation for row in rows if row.case == "sense"] == ["kascade", "mrpro", "bart", "sigpy"]
     for row in rows:
-        assert row.missing is None or (row.implementation in ("bart", "mrpro") and "install" in row.missing)
-        assert row.difference is None or row.difference < 1e-4
+        assert row.missing is None or (row.implementation in ("bart", "mrpro", "fastmri") and "install" in row.missing)
+        assert row.difference is None or row.difference < (0.1 if row.case == "train-step" else 1e-4)

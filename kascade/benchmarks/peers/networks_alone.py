@@ -1,0 +1,41 @@
+"""The networks of Kascade's cascade in a row, without any data consistency: what a training step costs at least."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kascade.benchmarks.speed_task import Inputs, Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["CASES", "DEVICES", "version"]
+
+DEVICES = ("cpu", "cuda")
+
+
+def version() -> str:
+    """Version of torch, which does the work."""
+    import torch
+
+    return f"torch {torch.__version__}"
+
+
+def train_step(inputs: Inputs, case: str, device: str) -> Task:
+    """From the zero-filled image through all networks."""
+    from kascade.benchmarks.speed_training import TrainingStep, cascade, problem
+    from kascade.physics import Encoding
+
+    given, model = problem(inputs, device), cascade(device)
+    start = Encoding(given.maps, given.mask).H(given.y)
+
+    def call() -> Tensor:
+        x = start
+        for prior in model.priors:
+            x = prior(x)
+        return x
+
+    return TrainingStep(model, call, given.target, device, comparable=False)
+
+
+CASES = {"train-step": train_step}
