@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from kascade.errors import ConfigError, ShapeError
 from kascade.report.metrics import SSIM_WINDOW, ssim_map
 
-__all__ = ["floor_corrected", "rss_image", "score_against_kspace", "score_against_rss"]
+__all__ = ["floor_corrected", "rss_image", "scaled_to", "score_against_kspace", "score_against_rss"]
 
 Image = NDArray[np.floating[Any]]
 
@@ -78,10 +78,10 @@ def score_against_rss(image: ArrayLike, full: ArrayLike) -> dict[str, float]:
         raise ConfigError("reconstruction is zero everywhere or holds NaN or Inf; it has no score")
     target, head = floor_corrected(rss)
 
-    inside = _scaled(x, target, head)
+    inside = scaled_to(x, target, head)
     peak, mse = float(target[head].max()), float(np.mean((inside - target)[head] ** 2))
     similarity = ssim_map(inside, target, peak)[1]
-    frame = _scaled(x, rss, np.ones_like(head))
+    frame = scaled_to(x, rss, np.ones_like(head))
     rss_peak, rss_mse = float(rss.max()), float(np.mean((frame - rss) ** 2))
     return {
         "psnr": _decibel(peak, mse),
@@ -159,8 +159,14 @@ def rss_image(kspace: ArrayLike) -> Image:
     return image
 
 
-def _scaled(image: Image, target: Image, where: NDArray[np.bool_]) -> Image:
-    """Image times the real factor that minimizes its squared error to the target there."""
+def scaled_to(image: Image, target: Image, where: NDArray[np.bool_]) -> Image:
+    """Image times the real factor that minimizes its squared error to the target there.
+
+    Raises
+    ------
+    ConfigError
+        If the image is zero there.
+    """
     x, t = image[where], target[where]
     energy = float((x * x).sum())
     if not energy:

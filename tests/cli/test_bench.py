@@ -1,11 +1,15 @@
-"""`kascade bench speed`: the command; what it measures has tests of its own."""
+"""`kascade bench`: the commands; what they measure has tests of its own."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+from kascade.benchmarks.quality import CaseResult, QualityRow
+from kascade.benchmarks.quality_cases import Case
+from kascade.benchmarks.quality_run import QualityPlan
 from kascade.benchmarks.speed_rows import Row
 
 ROWS = [
@@ -57,3 +61,49 @@ def test_wrong_options(kascade):
 def test_help_teaches(kascade):
     assert "kascade bench speed" in kascade("bench", "--help").out
     assert "kascade bench speed --case sense" in kascade("bench", "speed", "--help").out
+
+
+@pytest.fixture
+def compared(monkeypatch):
+    """Arguments with which the quality benchmark was called; it compares nothing."""
+    calls = []
+    row = QualityRow("phantom-r4", "tiny", "", 30.0, 0.9, 0.1, 1.0, 1)
+    case = Case("phantom-r4", "Head phantom", "simulated", list)
+
+    def plan(*arguments):
+        calls.append(arguments)
+        return QualityPlan([case], {"tiny": None}, ("without BART",))
+
+    def run(plan, folder, force, progress):
+        calls.append((folder, force))
+        progress("phantom-r4: tiny")
+        return [CaseResult(case, (row,), [None], {}, ("phantom-r4: TV: out of order",))]
+
+    monkeypatch.setattr("kascade.benchmarks.quality_run.plan_quality", plan)
+    monkeypatch.setattr("kascade.benchmarks.quality_run.run_quality", run)
+    monkeypatch.delenv("KASCADE_DATA", raising=False)
+    return calls
+
+
+def test_quality_options_reach_the_benchmark_and_the_table_is_printed(kascade, compared, tmp_path):
+    options = ("--data", "d", "--subject", "a.nii", "--subject", "b.nii", "--model", "m", "--case", "phantom-r4")
+    run = kascade("bench", "quality", "-o", tmp_path, *options, "--force")
+    assert run.code == 0, run.err
+    assert compared == [(Path("d"), [Path("a.nii"), Path("b.nii")], ["m"], ["phantom-r4"]), (tmp_path, True)]
+    assert ["phantom-r4", "30.00", "/", "0.900", "-"] in [line.split() for line in run.out.splitlines()]
+    assert "without BART" in run.err and "warning: phantom-r4: TV: out of order" in run.err
+
+
+def test_quality_takes_the_data_folder_of_the_environment(kascade, compared, tmp_path, monkeypatch):
+    kascade("bench", "quality", "-o", tmp_path)
+    monkeypatch.setenv("KASCADE_DATA", "measured")
+    kascade("bench", "quality", "-o", tmp_path)
+    assert [call[0] for call in compared[::2]] == [None, Path("measured")]
+
+
+def test_quality_refuses_an_unknown_case(kascade, tmp_path, monkeypatch):
+    monkeypatch.delenv("KASCADE_DATA", raising=False)
+    run = kascade("bench", "quality", "-o", tmp_path / "q", "--case", "t1-r4")
+    assert run.code == 2
+    assert "case 't1-r4' is unknown or its data are not there" in run.err
+    assert not (tmp_path / "q").exists()

@@ -24,7 +24,7 @@ from kascade.benchmarks.speed_task import (
     timed,
 )
 
-__all__ = ["CASES", "DEVICES", "version"]
+__all__ = ["CASES", "DEVICES", "read_cfl", "version", "write_cfl"]
 
 DEVICES = ("cpu",)
 FEW, MANY = 10, 30  # iterations, for the time of one E^H E
@@ -37,7 +37,7 @@ def version() -> str:
     return subprocess.run(["bart", "version"], capture_output=True, text=True, check=True).stdout.strip().lstrip("v")
 
 
-def _write(path: Path, array: NDArray[np.complex64]) -> str:
+def write_cfl(path: Path, array: NDArray[np.complex64]) -> str:
     """Write (coil, rows, columns) as BART's (columns, rows, 1, coil), in the same order of samples."""
     sizes = [*reversed(array.shape[-2:]), 1, *(array.shape[:1] if array.ndim == 3 else ())]
     array.tofile(path.with_suffix(".cfl"))
@@ -45,7 +45,8 @@ def _write(path: Path, array: NDArray[np.complex64]) -> str:
     return str(path)
 
 
-def _read(path: Path, shape: Sequence[int]) -> NDArray[np.complex64]:
+def read_cfl(path: Path, shape: Sequence[int]) -> NDArray[np.complex64]:
+    """Read what BART wrote, as an array of this shape: BART's dimensions in reverse, those of size 1 left out."""
     return np.fromfile(path.with_suffix(".cfl"), np.complex64).reshape(shape)
 
 
@@ -53,14 +54,14 @@ def _files(inputs: Inputs, case: str, *names: str) -> tuple[list[str], Path]:
     """Folder of the case with the input files in it."""
     folder = inputs.folder / f"bart-{case}"
     folder.mkdir(exist_ok=True)
-    return [_write(folder / name, getattr(inputs, name)) for name in names], folder / "output"
+    return [write_cfl(folder / name, getattr(inputs, name)) for name in names], folder / "output"
 
 
 def gram(inputs: Inputs, case: str, device: str) -> Task:
     """One CG iteration of `bart pics -l2`: E^H E and four vector operations, without starting and reading."""
     files, output = _files(inputs, case, "kspace", "maps")
     mask = np.broadcast_to(inputs.mask(case), inputs.image.shape).astype(np.complex64)
-    pattern = _write(output.with_name("mask"), mask)
+    pattern = write_cfl(output.with_name("mask"), mask)
 
     def seconds(iterations: int) -> float:
         start = time.perf_counter()
@@ -81,7 +82,7 @@ def sense(inputs: Inputs, case: str, device: str) -> Task:
 
     def call() -> NDArray[np.complex64]:
         run_quietly(command)
-        return _read(output, inputs.image.shape)
+        return read_cfl(output, inputs.image.shape)
 
     return timed(call)
 
