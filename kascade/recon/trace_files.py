@@ -76,7 +76,9 @@ def trace_files(h5: Path, png: Path, scan: Scan, source: str) -> Iterator[Record
                 _describe(output.file, result, source)
             _append(output, steps, result.trace or [], len(scan))
             if index == len(scan) // 2:
-                save_figure(trace_figure(steps, result.trace or [], f"{scan.name}, slice {index}"), png)
+                network_first = result.info.get("cascade") == "modl"
+                title = f"{scan.name}, slice {index}"
+                save_figure(trace_figure(steps, result.trace or [], title, network_first), png)
 
         yield record
 
@@ -92,7 +94,9 @@ def _append(output: H5Output, steps: dict[str, Tensor], trace: Sequence[dict[str
     arrays = {name: images.cpu().numpy().astype(np.complex64) for name, images in steps.items()}
     kinds = {"cg_iterations": np.int64}
     numbers = {
-        name: np.array([record[name] for record in trace], kinds.get(name, np.float32)) for name in _NUMBERS if trace
+        name: np.array([record[name] for record in trace], kinds.get(name, np.float32))
+        for name in _NUMBERS
+        if trace and name in trace[0]
     }
     for name, values in {**arrays, **numbers}.items():
         if name not in output.file:
@@ -106,8 +110,13 @@ def _append(output: H5Output, steps: dict[str, Tensor], trace: Sequence[dict[str
     output.check()
 
 
-def trace_figure(steps: dict[str, Tensor], trace: Sequence[dict[str, float]], title: str | None = None) -> Figure:
-    """Iteration by iteration: the image after the SENSE step, after the network, and what the network changed.
+def trace_figure(
+    steps: dict[str, Tensor],
+    trace: Sequence[dict[str, float]],
+    title: str | None = None,
+    network_first: bool = False,
+) -> Figure:
+    """Iteration by iteration: the image after the SENSE step, after the network, and what the second one changed.
 
     Parameters
     ----------
@@ -117,6 +126,8 @@ def trace_figure(steps: dict[str, Tensor], trace: Sequence[dict[str, float]], ti
         "lam", "cg_iterations" and "residual" of each SENSE step.
     title : str, optional
         Line above it all.
+    network_first : bool
+        In each iteration the network comes before the SENSE step, as in MoDL.
 
     Returns
     -------
@@ -128,17 +139,16 @@ def trace_figure(steps: dict[str, Tensor], trace: Sequence[dict[str, float]], ti
     names: list[str] = []
     count = max(len(x), len(z))
     for first in range(0, count, _PER_ROW):
-        after_sense: list[Panel | None] = []
-        after_network: list[Panel | None] = []
-        change: list[Panel | None] = []
-        for n in range(first, min(first + _PER_ROW, count)):
-            has_x, has_z = n < len(x), n < len(z)
-            after_sense.append(Panel(x[n], f"iteration {n + 1}", _detail(trace, n), high) if has_x else None)
-            after_network.append(Panel(z[n], high=high) if has_z else None)
-            difference = abs(z[n] - x[n]) if has_x and has_z else None
-            change.append(None if difference is None else Panel(difference, "", "", high / _CHANGE_SCALE, "inferno"))
-        rows += [after_sense, after_network, change]
-        names += ["x: after\nSENSE", "z: after\nnetwork", f"|z - x|\n{_CHANGE_SCALE} x brighter"]
+        numbers = range(first, min(first + _PER_ROW, count))
+        pair = [(name, images) for name, images in (("x: after\nSENSE", x), ("z: after\nnetwork", z)) if images]
+        for place, (name, images) in enumerate(pair[::-1] if network_first else pair):
+            heads = [(f"iteration {n + 1}", _detail(trace, n)) if place == 0 else ("", "") for n in numbers]
+            rows.append([Panel(images[n], *heads[n - first], high) if n < len(images) else None for n in numbers])
+            names.append(name)
+        if len(pair) == 2:
+            changes = [abs(z[n] - x[n]) if n < min(len(x), len(z)) else None for n in numbers]
+            rows.append([None if c is None else Panel(c, "", "", high / _CHANGE_SCALE, "inferno") for c in changes])
+            names.append(f"|z - x|\n{_CHANGE_SCALE} x brighter")
     return image_grid(rows, names, title)
 
 
@@ -146,4 +156,5 @@ def _detail(trace: Sequence[dict[str, float]], n: int) -> str:
     if n >= len(trace):
         return ""
     step = trace[n]
-    return f"λ {step['lam']:.3g}, {step['cg_iterations']:.0f} CG, residual {step['residual']:.2g}"
+    solve = f"λ {step['lam']:.3g}, {step['cg_iterations']:.0f} CG, " if "lam" in step else ""
+    return f"{solve}residual {step['residual']:.2g}"

@@ -36,7 +36,8 @@ class Unrolled:
     Notes
     -----
     The trace of the reconstruction holds, for each SENSE step, "lam", "cg_iterations" and "residual", which is
-    ||E x - y|| / ||y|| over the acquired samples. With several map sets, images of steps are the RSS over sets.
+    ||E x - y|| / ||y|| over the acquired samples; of a VarNet, which has no SENSE steps, the residual alone. With
+    several map sets, images of steps are the RSS over sets.
 
     References
     ----------
@@ -68,13 +69,15 @@ class Unrolled:
             progress(1, 1)
         trace = out.trace or Trace()
         records = _records(trace)
+        lam, iterations = ([r[key] for r in records if key in r] for key in ("lam", "cg_iterations"))
         info = {
             "method": "unrolled",
             "model": {"name": model.name, "sha256": model.sha256, "file": str(model.path)},
+            "cascade": model.config["kind"],
             **problem.info,
-            "lam": [record["lam"] for record in records],
-            "cg_iterations": [record["cg_iterations"] for record in records],
-            "iterations": sum(record["cg_iterations"] for record in records),
+            "lam": lam,
+            "cg_iterations": iterations,
+            "iterations": sum(iterations),
             "residual": records[-1]["residual"] if records else None,
             "seconds_setup": calibrated - start,
             "seconds_load": loaded - calibrated,
@@ -84,12 +87,14 @@ class Unrolled:
 
 
 def _records(trace: Trace) -> list[dict[str, float]]:
-    """One for each SENSE step; none where the cascade has no such steps."""
-    steps = zip(trace.lam, trace.cg_iterations, trace.consistency, strict=True)
-    return [
-        {"iteration": number, "lam": float(lam), "cg_iterations": int(count), "residual": float(residual)}
-        for number, (lam, count, residual) in enumerate(steps, start=1)
-    ]
+    """One for each data-consistency step; that of a VarNet has no lambda and no CG."""
+    records: list[dict[str, float]] = []
+    for n, residual in enumerate(trace.consistency):
+        record: dict[str, float] = {"iteration": n + 1, "residual": float(residual)}
+        if trace.lam:
+            record |= {"lam": float(trace.lam[n]), "cg_iterations": int(trace.cg_iterations[n])}
+        records.append(record)
+    return records
 
 
 def _steps(trace: Trace, problem: Problem) -> dict[str, Tensor]:

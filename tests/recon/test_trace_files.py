@@ -34,5 +34,14 @@ def test_a_final_sense_step_stands_alone_and_long_cascades_wrap() -> None:
     assert figure.axes[21].get_position().y1 < figure.axes[14].get_position().y0
 
 
+def test_where_the_network_comes_first_its_images_do() -> None:
+    steps = {"x": random_complex(2, 20, 24), "z": random_complex(2, 20, 24, seed=1)}
+    figure = trace_figure(steps, records(2), network_first=True)
+    torch.testing.assert_close(torch.as_tensor(figure.axes[0].images[0].get_array().data), steps["z"][0].abs())
+
+
 def test_without_sense_steps_the_networks_alone_are_shown() -> None:
-    assert len(trace_figure({"z": random_complex(2, 20, 24)}, []).axes) == 2
+    figure = trace_figure({"z": random_complex(2, 20, 24)}, [{"residual": 0.5}, {"residual": 0.25}])
+    assert len(figure.axes) == 2
+    texts = [text.get_text() for text in figure.texts]
+    assert {"iteration 2", "residual 0.25", "z: after\nnetwork"} <= set(texts)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import ModuleType
 
+import h5py
 import pytest
 import torch
 
@@ -15,6 +17,8 @@ from kascade.physics.espirit import espirit
 from kascade.recon import get_method
 from kascade.recon.models import load_named
 from kascade.recon.setup import Setup
+from kascade.recon.trace_files import trace_files
+from kascade.unroll.config import PriorConfig
 from tests.battery import random_complex
 from tests.recon.test_methods import scan_of_a_disc
 from tests.tiny_models import save_tiny_model
@@ -121,3 +125,26 @@ def test_data_that_a_model_was_not_trained_for_are_told(model: str) -> None:
 def test_an_unknown_model_is_named() -> None:
     with pytest.raises(ConfigError, match="there is no model 'magic'"):
         get_method("unrolled", model="magic")
+
+
+def test_modl_is_a_cascade_too(tmp_path: Path) -> None:
+    path = save_tiny_model(tmp_path / "modl.safetensors", kind="modl", iterations=3)
+    result = get_method("unrolled", model=str(path), keep_steps=True)(noisy_disc(), 0)
+    assert result.info["cascade"] == "modl" and len(result.info["lam"]) == 3
+    assert result.steps is not None
+    torch.testing.assert_close(result.steps["x"][-1], result.image)
+
+
+@pytest.mark.parity
+def test_varnet_has_residuals_but_no_lambda(tmp_path: Path, fastmri_package: ModuleType) -> None:
+    small = PriorConfig(options={"chans": 2, "pools": 2, "sens_chans": 2, "sens_pools": 2})
+    path = save_tiny_model(tmp_path / "varnet.safetensors", kind="varnet", iterations=2, prior=small)
+    result = get_method("unrolled", model=str(path), keep_steps=True)(noisy_disc(), 0)
+    assert result.trace is not None and [set(record) for record in result.trace] == [{"iteration", "residual"}] * 2
+    assert result.info["lam"] == [] and result.info["iterations"] == 0 and result.info["residual"] > 0
+    assert result.steps is not None and set(result.steps) == {"z"}
+    with trace_files(tmp_path / "t.h5", tmp_path / "t.png", noisy_disc(), "disc") as record:
+        record(0, result)
+    with h5py.File(tmp_path / "t.h5") as file:
+        assert set(file) == {"z", "residual"}
+    assert (tmp_path / "t.png").exists()
