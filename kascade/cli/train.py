@@ -53,7 +53,7 @@ def train(
     """
     from kascade.train.examples import TrainingData
     from kascade.train.recipe import load_recipe, with_steps
-    from kascade.train.run import check_run
+    from kascade.train.run import check_run, is_first_process
     from kascade.train.run import train as run_training
 
     plan, text = load_recipe(recipe)
@@ -74,6 +74,6 @@ def train(
         progress=sys.stderr.isatty() and not console.settings.quiet,
         told=console.note,
     )
-    console.result(
-        f"{trained.weights}: {trained.psnr:.2f} dB, SSIM {trained.ssim:.4f} on validation, step {trained.step}"
-    )
+    if is_first_process():
+        scores = f"{trained.psnr:.2f} dB, SSIM {trained.ssim:.4f} on validation"
+        console.result(f"{trained.weights}: {scores}, step {trained.step}")

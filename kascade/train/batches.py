@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -88,6 +87,4 @@ class Batches(LightningDataModule):
         return self.trainer
 
     def _loader(self, examples: Dataset[Example], batches: list[list[int]]) -> DataLoader[Example]:
-        with warnings.catch_warnings():  # how many workers is the recipe's choice
-            warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
-            return DataLoader(examples, batch_sampler=batches, collate_fn=list, num_workers=self.config.workers)
+        return DataLoader(examples, batch_sampler=batches, collate_fn=list, num_workers=self.config.workers)

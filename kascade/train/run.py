@@ -19,7 +19,7 @@ from kascade.train.examples import TrainingData
 from kascade.train.folder import RunFolder
 from kascade.train.recipe import Recipe, TrainingConfig
 
-__all__ = ["Trained", "check_run", "train"]
+__all__ = ["Trained", "check_run", "is_first_process", "train"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def check_run(recipe: Recipe, folder: Path, resume: bool = False, force: bool = 
     for package in ("pytorch_lightning", "tensorboard"):
         if importlib.util.find_spec(package) is None:
             raise MissingExtraError(package, "train", "training")
-    if _is_first_process():
+    if is_first_process():
         RunFolder(Path(folder)).check(recipe, resume, force)
 
 
@@ -120,9 +120,19 @@ def train(
     run = RunFolder(Path(folder))
     written = _as_yaml(recipe) if text is None else text
     with _quiet_lightning():
-        if _is_first_process():
+        if is_first_process():
             run.prepare(recipe, written, environment(recipe.training.seed), resume)
-        return _fit(recipe, data, run, written, resume, accelerator, devices, progress, told or (lambda line: None))
+        return _fit(
+            recipe,
+            data,
+            run,
+            written,
+            resume,
+            accelerator,
+            devices,
+            progress,
+            told if told and is_first_process() else _silent,
+        )
 
 
 def _fit(
@@ -195,7 +205,11 @@ def _result(run: RunFolder, best: dict[str, Any]) -> Trained:
     return Trained(run.best, int(best["step"]), best["psnr"], best["ssim"])
 
 
-def _is_first_process() -> bool:
+def _silent(line: str) -> None:
+    """Tell nobody."""
+
+
+def is_first_process() -> bool:
     """Whether this is not one of those that DDP starts, with the same command, for further devices."""
     from lightning_fabric.utilities.rank_zero import rank_zero_only
 
@@ -239,6 +253,7 @@ def _quiet_lightning() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"pytorch_lightning|lightning_fabric")
         warnings.simplefilter("ignore", PossibleUserWarning)
+        warnings.filterwarnings("ignore", "This DataLoader will create")  # how many workers is the recipe's choice
         levels = [logger.level for logger in loggers]
         for logger in loggers:
             logger.setLevel(logging.ERROR)

@@ -32,7 +32,7 @@ class Source:
     def complaint(self, error: ValidationError, model: type[BaseModel]) -> str:
         """The first of pydantic's errors in one line: file, line, key, what is wrong, what is allowed."""
         errors = error.errors()
-        first = errors[0]
+        first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])  # a misspelt key is missing, too
         keys = first["loc"]
         line, found = self._find(keys)
         where = f"{self.name}:{line}"
@@ -106,7 +106,7 @@ def _refuse_repeated(node: yaml.Node, name: str) -> None:
             line = key.start_mark.line + 1
             if key.value in seen:
                 raise ConfigError(
-                    f"{name}:{line}: the key {key.value} is given a second time (first: {seen[key.value]})"
+                    f"{name}:{line}: the key {key.value} is given a second time (first in line {seen[key.value]})"
                 )
             seen[key.value] = line
             children.append(child)

@@ -194,8 +194,16 @@ def test_workers_change_nothing(whole: Path, tmp_path: Path) -> None:
 
 
 def test_training_stops_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = tiny_recipe(training={"steps": 20, "validate_every": 1, "early_stop": 2, "learning_rate": 1e-12, "ema": 0,
-                                   "lambda_learning_rate": 1e-12})
+    recipe = tiny_recipe(
+        training={
+            "steps": 20,
+            "validate_every": 1,
+            "early_stop": 2,
+            "learning_rate": 1e-12,
+            "ema": 0,
+            "lambda_learning_rate": 1e-12,
+        }
+    )
     told: list[str] = []
     train(recipe, TinyData(), tmp_path / "run", told=told.append)
     steps = [row["step"] for row in read_metrics(tmp_path / "run/metrics.csv")]
@@ -240,7 +248,9 @@ def test_a_damaged_state_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_divergence_is_told(tmp_path: Path) -> None:
     recipe = tiny_recipe(training={"steps": 30, "learning_rate": 1e30, "gradient_clip": 0, "warm_up": 0})
-    with pytest.raises(KascadeError, match=r"step \d+: the (loss|gradient) is not finite; lower training.learning_rate"):
+    with pytest.raises(
+        KascadeError, match=r"step \d+: the (loss|gradient) is not finite; lower training.learning_rate"
+    ):
         train(recipe, TinyData(), tmp_path / "run")
 
 
@@ -266,10 +276,11 @@ def test_lightning_says_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str
 
 
 def test_training_learns(tmp_path: Path) -> None:
-    recipe = tiny_recipe(training={"steps": 60, "validate_every": 20, "learning_rate": 5e-3, "batch": 4})
+    rates = {"learning_rate": 2e-2, "lambda_learning_rate": 5e-2, "ema": 0.5}
+    recipe = tiny_recipe(training={"steps": 12, "validate_every": 4, "batch": 4, **rates})
     train(recipe, TinyData(), tmp_path / "run")
     rows = read_metrics(tmp_path / "run/metrics.csv")
-    assert rows[-1]["validation_loss"] < 0.9 * rows[0]["validation_loss"]
+    assert rows[-1]["validation_loss"] < 0.95 * rows[0]["validation_loss"]
     assert rows[-1]["lambda_1"] != pytest.approx(rows[0]["lambda_1"])
     assert all(math.isfinite(value) for row in rows for value in row.values())
     drawn = example(5)

@@ -31,7 +31,7 @@ def tiny_recipe(**sections: Any) -> Recipe:
 
 
 def example(seed: int, columns: int = 24, coils: int = 2) -> Example:
-    """Blocks of random brightness and phase, smooth coils, every second column and 6 central ones."""
+    """Blocks of random brightness and phase, smooth coils, every third column and 6 central ones, noise."""
     generator = torch.Generator().manual_seed(seed)
     blocks = torch.randn(2, 6, columns // 4, generator=generator).repeat_interleave(4, 1).repeat_interleave(4, 2)
     image = torch.complex(blocks[0], blocks[1])
@@ -39,8 +39,8 @@ def example(seed: int, columns: int = 24, coils: int = 2) -> Example:
     maps = torch.stack([ramp, ramp.flip(-1), *(ramp.roll(n, -1) for n in range(2, coils))]).to(torch.complex64)
     maps = maps / maps.abs().square().sum(0).sqrt()
     mask = torch.zeros(columns)
-    mask[::2] = mask[columns // 2 - 3 : columns // 2 + 3] = 1
-    noise = 0.02 * torch.randn(coils, 24, columns, generator=generator, dtype=torch.complex64)
+    mask[::3] = mask[columns // 2 - 3 : columns // 2 + 3] = 1
+    noise = 0.2 * torch.randn(coils, 24, columns, generator=generator, dtype=torch.complex64)
     return Example(mask * (fft(maps * image) + noise), maps, mask, image)
 
 
