@@ -1,4 +1,4 @@
-"""A small residual U-Net without biases or normalization: scaling its input scales its output."""
+"""A small residual U-Net that works in units of the noise it sees."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["ResUNet"]
+__all__ = ["ResUNet", "fine_contrast"]
+
+WINDOWS = (3, 5)  # pixels over which the bands below are averaged
 
 
 class ResUNet(nn.Module):
-    """U-Net of residual blocks that adds a correction to its input.
+    """U-Net of residual blocks that adds a bounded correction, in units of the image's finest contrast.
 
-    Every layer is a convolution without bias or a ReLU, so f(c x) = c f(x) for c > 0: strength of noise and of signal
-    count only relative to each other, which lets such networks work at noise levels that they were not trained on. The
-    last layer starts at zero: an untrained network is the identity.
+    The image is divided by the median of its finest diagonal differences, which is noise and residual aliasing more
+    than anatomy (it is Donoho's estimate of the noise, up to a factor). In these units it is split into bands of fine,
+    middle and coarse detail, and each is companded, sign(u) log(1 + |u|): noise stays as it is, edges a hundred times
+    stronger do not drown it. The correction is at most `bound` of these units: at low noise the network cannot do much
+    harm, whatever it was trained on. So f(c x) = c f(x) for c > 0. An untrained network is the identity.
 
     Parameters
     ----------
@@ -26,34 +30,42 @@ class ResUNet(nn.Module):
         How often the resolution is halved. Rows and columns must be multiples of 2**levels, see `stride`.
     blocks : int
         Residual blocks (convolution, ReLU, convolution) per level, on the way down and on the way up.
+    bound : float
+        Largest correction, in units of the finest contrast.
 
     References
     ----------
-    The bias-free design: Mohan et al., Robust and interpretable blind image denoising via bias-free convolutional
-    neural networks, ICLR 2020. The layout, with skips that are added: Zhang et al., Plug-and-play image restoration
-    with deep denoiser prior (DRUNet), IEEE TPAMI 44 (2022).
+    The layout, with skips that are added: Zhang et al., Plug-and-play image restoration with deep denoiser prior
+    (DRUNet), IEEE TPAMI 44 (2022). Noise from finest differences: Donoho and Johnstone, Biometrika 81 (1994).
     """
 
     def __init__(
-        self, in_channels: int = 2, out_channels: int = 2, channels: int = 24, levels: int = 2, blocks: int = 2
+        self,
+        in_channels: int = 2,
+        out_channels: int = 2,
+        channels: int = 16,
+        levels: int = 2,
+        blocks: int = 1,
+        bound: float = 5.0,
     ) -> None:
         super().__init__()
-        self.stride = 2**levels
+        self.stride, self.bound = 2**levels, bound
         widths = [channels * 2**level for level in range(levels + 1)]
-        self.head = _convolution(in_channels, channels)
+        self.head = nn.Conv2d(in_channels * (len(WINDOWS) + 1) + 1, channels, 5, padding=2)
         self.down = nn.ModuleList(_blocks(width, blocks) for width in widths[:-1])
-        self.shrink = nn.ModuleList(nn.Conv2d(width, 2 * width, 2, stride=2, bias=False) for width in widths[:-1])
+        self.shrink = nn.ModuleList(nn.Conv2d(width, 2 * width, 2, stride=2) for width in widths[:-1])
         self.bottom = _blocks(widths[-1], blocks)
-        self.grow = nn.ModuleList(
-            nn.ConvTranspose2d(2 * width, width, 2, stride=2, bias=False) for width in reversed(widths[:-1])
-        )
+        self.grow = nn.ModuleList(nn.ConvTranspose2d(2 * width, width, 2, stride=2) for width in reversed(widths[:-1]))
         self.up = nn.ModuleList(_blocks(width, blocks) for width in reversed(widths[:-1]))
-        self.tail = _convolution(channels, out_channels)
+        self.tail = nn.Conv2d(channels, out_channels, 3, padding=1)
         nn.init.zeros_(self.tail.weight)
+        assert self.tail.bias is not None
+        nn.init.zeros_(self.tail.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, in_channels, rows, columns) to (batch, out_channels, rows, columns)."""
-        features = self.head(x)
+        local, unit = fine_contrast(x)
+        features = self.head(torch.cat((*_bands(x / unit), torch.log1p(local / unit)), dim=1))
         skips = []
         for down, shrink in zip(self.down, self.shrink, strict=True):
             features = down(features)
@@ -62,8 +74,48 @@ class ResUNet(nn.Module):
         features = self.bottom(features)
         for grow, up in zip(self.grow, self.up, strict=True):
             features = up(grow(features) + skips.pop())
-        correction: Tensor = self.tail(features)
-        return x[:, : correction.shape[1]] + correction
+        correction = self.bound * torch.tanh(self.tail(features) / self.bound)
+        return x[:, : correction.shape[1]] + unit * correction
+
+
+@torch.no_grad()
+def fine_contrast(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Magnitude of the finest diagonal differences of images: mean around each pixel, median of the whole image.
+
+    Parameters
+    ----------
+    x : Tensor
+        Real (batch, channel, rows, columns).
+
+    Returns
+    -------
+    local : Tensor
+        (batch, 1, rows, columns), averaged over about 17 x 17 pixels.
+    unit : Tensor
+        (batch, 1, 1, 1), with a twentieth of the mean added, for images that are mostly empty; 1 for an image without
+        differences.
+    """
+    padded = F.pad(x, (0, 1, 0, 1), mode="replicate")
+    difference = padded[..., :-1, :-1] - padded[..., 1:, :-1] - padded[..., :-1, 1:] + padded[..., 1:, 1:]
+    size = difference.abs().mean(1, keepdim=True) / 2
+    local = _average(_average(size, 9), 9)
+    median = size.flatten(1).median(1).values[:, None, None, None]
+    unit = median + 0.05 * size.mean((-2, -1), keepdim=True)
+    return local, torch.where(unit > 0, unit, 1)
+
+
+def _bands(u: Tensor) -> list[Tensor]:
+    """Fine to coarse detail, companded; before that they add up to `u`."""
+    bands = []
+    for window in WINDOWS:
+        coarse = _average(u, window)
+        bands.append(u - coarse)
+        u = coarse
+    return [band.sign() * torch.log1p(band.abs()) for band in (*bands, u)]
+
+
+def _average(x: Tensor, window: int) -> Tensor:
+    return F.avg_pool2d(x, window, stride=1, padding=window // 2, count_include_pad=False)
 
 
 class _Residual(nn.Module):
@@ -71,19 +123,11 @@ class _Residual(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.first, self.second = _convolution(width, width), _convolution(width, width)
+        self.first, self.second = (nn.Conv2d(width, width, 3, padding=1) for _ in range(2))
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = x + self.second(F.relu(self.first(x)))
         return out
-
-
-def _convolution(in_channels: int, out_channels: int) -> nn.Conv2d:
-    layer = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
-    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    with torch.no_grad():
-        layer.weight *= 0.5  # residual sums grow otherwise
-    return layer
 
 
 def _blocks(width: int, count: int) -> nn.Sequential:

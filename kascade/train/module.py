@@ -11,7 +11,8 @@ from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from kascade.errors import KascadeError
+from kascade.errors import ConfigError, KascadeError
+from kascade.physics import Encoding
 from kascade.train.batches import stack
 from kascade.train.examples import Example
 from kascade.train.losses import image_loss
@@ -20,8 +21,9 @@ from kascade.train.recipe import Recipe
 from kascade.train.scores import Score, score
 from kascade.unroll import CascadeOutput, LambdaSchedule
 from kascade.unroll.config import build_cascade
+from kascade.unroll.weights import load_model
 
-__all__ = ["CascadeTraining", "learning_rate_factor"]
+__all__ = ["CascadeTraining", "copy_priors", "learning_rate_factor"]
 
 
 class CascadeTraining(LightningModule):
@@ -49,6 +51,8 @@ class CascadeTraining(LightningModule):
         torch.manual_seed(recipe.training.seed)
         self.recipe, self.config = recipe, recipe.training
         self.model = build_cascade(recipe.model)
+        if self.config.start_from is not None:
+            copy_priors(load_model(self.config.start_from).model, self.model, self.config.start_from)
         if self.config.precision == "bf16":
             use_bfloat16(self.model)
         self.average = _average(self.model, self.config.ema) if self.config.ema else None
@@ -72,12 +76,19 @@ class CascadeTraining(LightningModule):
 
     def training_step(self, batch: Sequence[Example], batch_idx: int) -> Tensor:
         """Mean loss over the examples."""
-        losses = [image_loss(self.model(E, y).image, target, self.recipe.loss) for E, y, target in stack(batch)]
-        loss = torch.cat(losses).mean()
+        loss = torch.cat([self._loss(*problem) for problem in stack(batch)]).mean()
         if not bool(loss.isfinite()):
             raise self._diverged("the loss")
         self.log("loss", loss, prog_bar=True, logger=False)
         return loss
+
+    def _loss(self, E: Encoding, y: Tensor, target: Tensor) -> Tensor:
+        weights = self.recipe.loss
+        if not weights.every_iteration:
+            return image_loss(self.model(E, y).image, target, weights)
+        output = self.model(E, y, trace=True)
+        images = [image_loss(z, target, weights) for z in output.trace.z]
+        return image_loss(output.image, target, weights) + weights.every_iteration * torch.stack(images).mean(0)
 
     def configure_gradient_clipping(
         self,
@@ -147,6 +158,30 @@ class CascadeTraining(LightningModule):
             f"{self.config.learning_rate:g}) or training.gradient_clip (now {self.config.gradient_clip:g}) and start "
             "again; what was validated before is still in the run folder"
         )
+
+
+def copy_priors(source: nn.Module, target: nn.Module, name: str) -> None:
+    """Start the priors of a cascade from those of another: one for all, or each from its own.
+
+    Raises
+    ------
+    ConfigError
+        If their numbers or their networks do not fit.
+    """
+    theirs, ours = getattr(source, "priors", []), getattr(target, "priors", [])
+    if not ours or len(theirs) not in (1, len(ours)):
+        raise ConfigError(
+            f"training.start_from: {name} has {len(theirs)} priors, the recipe's model {len(ours)}; expected one, or "
+            "as many"
+        )
+    for index, prior in enumerate(ours):
+        try:
+            prior.load_state_dict(theirs[index % len(theirs)].state_dict())
+        except RuntimeError as error:
+            raise ConfigError(
+                f"training.start_from: the prior network in {name} is not that of the recipe; use the same name and "
+                "options"
+            ) from error
 
 
 def learning_rate_factor(step: int, warm_up: int, steps: int) -> float:

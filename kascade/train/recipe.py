@@ -21,15 +21,21 @@ class _Strict(BaseModel):
 
 
 class LossConfig(_Strict):
-    """Weights of the losses that are added, see `kascade.train.losses`; at least one is positive."""
+    """Weights of the losses that are added, see `kascade.train.losses`; at least one is positive.
+
+    `every_iteration` is the weight of the same loss averaged over the images of all priors, beside the loss of the
+    final image: each network learns from its own output too.
+    """
 
     l1: float = Field(default=1.0, ge=0)
+    log: float = Field(default=0.0, ge=0)
     mse: float = Field(default=0.0, ge=0)
     ssim: float = Field(default=0.0, ge=0)
+    every_iteration: float = Field(default=0.0, ge=0)
 
     @model_validator(mode="after")
     def _any(self) -> LossConfig:
-        if not self.l1 + self.mse + self.ssim > 0:
+        if not self.l1 + self.log + self.mse + self.ssim > 0:
             raise ValueError("the weights of all losses are 0; expected at least one above 0")
         return self
 
@@ -61,6 +67,9 @@ class TrainingConfig(_Strict):
         Stop after this many validations without a higher PSNR.
     seed : int
         Decides the first weights and all examples.
+    start_from : str, optional
+        Weights file whose prior every iteration starts from (or each from its own, where it has as many): training one
+        iteration first is quick. The file is looked up from where the training is started.
     workers : int
         Processes that prepare examples; 0: the training process itself.
     """
@@ -77,6 +86,7 @@ class TrainingConfig(_Strict):
     validate_every: int = Field(500, gt=0)
     early_stop: int | None = Field(None, gt=0)
     seed: int = Field(0, ge=0, lt=2**31)
+    start_from: str | None = None
     workers: int = Field(0, ge=0)
 
 

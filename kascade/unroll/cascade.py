@@ -29,7 +29,8 @@ class Trace:
     x : list of Tensor
         Images after the SENSE step, (*batch, rows, columns).
     z : list of Tensor
-        Images after the prior; one fewer than `x` where the cascade ends with a SENSE step.
+        Images after the prior; one fewer than `x` where the cascade ends with a SENSE step. In training mode a loss may
+        be computed from them: they keep their graph.
     lam : list of Tensor
         Lambda of each solve, scalar or (*batch,).
     cg_iterations : list of Tensor
@@ -135,7 +136,7 @@ class UnrolledSENSE(nn.Module):
             x = consistency_step(E, y, z, self.schedule(n, E, y), record)
             z = apply_prior(prior, E, x, self.checkpointing and self.training)
             if record is not None:
-                record.z.append(z.detach())
+                record.z.append(z if self.training else z.detach())
         assert z is not None
         if self.final_consistency:
             z = consistency_step(E, y, z, self.schedule(self.iterations, E, y), record)

@@ -46,7 +46,7 @@ def _geometry(
 ) -> tuple[tuple[int, int], tuple[float, float]]:
     """Even matrix size, and field of view around the object."""
     extent = [n * d for n, d in zip(drawn.image.shape, drawn.spacing_mm, strict=True)]
-    fov = (extent[0] * rng.uniform(1.0, 1.45), extent[1] * rng.uniform(1.0, 1.35))
+    fov = (extent[0] * rng.uniform(1.0, 1.3), extent[1] * rng.uniform(1.0, 1.25))
     spacing = math.exp(rng.uniform(*np.log(config.spacing_mm)))
     spacing = max(spacing, math.sqrt(fov[0] * fov[1] / config.pixels))
     rows, columns = (max(16, 2 * round(length / spacing / 2)) for length in fov)
