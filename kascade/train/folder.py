@@ -139,9 +139,11 @@ class RunFolder:
     def _check_same(self, recipe: Recipe) -> None:
         try:
             before = json.loads(self.recipe.read_text(encoding="utf-8"))
-            old, new = (_decisive(r) for r in (before, recipe.model_dump(mode="json")))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise FileFormatError(f"{self.recipe}: cannot be read ({error}); --force starts again") from error
+            known = Recipe.model_validate(before)  # one of an earlier version gets the defaults of keys that are new
+        except (OSError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise FileFormatError(f"{self.recipe}: cannot be read ({reason}); --force starts again") from error
+        old, new = (_decisive(r.model_dump(mode="json")) for r in (known, recipe))
         changed = _first_difference(old, new)
         if changed:
             raise ConfigError(

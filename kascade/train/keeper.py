@@ -32,6 +32,8 @@ class Keeper(Callback):
         "psnr", "ssim" and "loss" of the best validation, and "step".
     stopped : bool
         The training ended early.
+    saved_step : int
+        Step of the state that a resumed training would begin with.
     """
 
     def __init__(
@@ -48,7 +50,7 @@ class Keeper(Callback):
         self.stopped = False
         self.seconds = 0.0
         self._since = time.perf_counter()
-        self._saved_step = 0
+        self.saved_step = 0
 
     def state_dict(self) -> dict[str, Any]:
         """Part of the saved state."""
@@ -61,7 +63,7 @@ class Keeper(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
-        self._since, self._saved_step = time.perf_counter(), trainer.global_step
+        self._since, self.saved_step = time.perf_counter(), trainer.global_step
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep everything."""
@@ -87,7 +89,7 @@ class Keeper(Callback):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Tell an interrupted user what is left."""
         if isinstance(exception, KeyboardInterrupt) and trainer.is_global_zero:
-            self.told(f"interrupted; --resume continues from step {self._saved_step}, the last that was saved")
+            self.told(f"interrupted; --resume continues from step {self.saved_step}, the last that was saved")
 
     def _write(self, step: int, training: CascadeTraining, better: bool) -> None:
         model, recipe = training.best_known, training.recipe
@@ -106,4 +108,4 @@ class Keeper(Callback):
         trainer.save_checkpoint(beside)
         if trainer.is_global_zero:
             os.replace(beside, path)
-        self._saved_step = trainer.global_step
+        self.saved_step = trainer.global_step

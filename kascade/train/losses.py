@@ -29,6 +29,10 @@ class LossWeights(Protocol):
     def ssim(self) -> float:
         """Of `ssim_loss`."""
 
+    @property
+    def magnitude(self) -> bool:
+        """Compare magnitudes, not complex numbers."""
+
 
 def image_loss(image: Tensor, target: Tensor, weights: LossWeights) -> Tensor:
     """Weighted sum of the losses.
@@ -36,7 +40,7 @@ def image_loss(image: Tensor, target: Tensor, weights: LossWeights) -> Tensor:
     Parameters
     ----------
     image, target : Tensor
-        Complex (batch, rows, columns).
+        Complex or real (batch, rows, columns).
     weights : LossWeights
         A loss of weight 0 is not computed.
 
@@ -45,6 +49,8 @@ def image_loss(image: Tensor, target: Tensor, weights: LossWeights) -> Tensor:
     Tensor
         (batch,). No amplitude matters; a target that is zero everywhere gives no NaN.
     """
+    if weights.magnitude:
+        image, target = image.abs(), target.abs()
     losses = ((weights.l1, l1_loss), (weights.log, log_loss), (weights.mse, mse_loss), (weights.ssim, ssim_loss))
     terms = [weight * loss(image, target) for weight, loss in losses if weight > 0]
     return torch.stack(terms).sum(0)
@@ -57,8 +63,7 @@ def l1_loss(image: Tensor, target: Tensor) -> Tensor:
 
 def mse_loss(image: Tensor, target: Tensor) -> Tensor:
     """Mean |image - target|^2 over the square of mean |target|, (batch,)."""
-    difference = image - target
-    return (difference.real.square() + difference.imag.square()).mean((-2, -1)) / _scale(target).square()
+    return (image - target).abs().square().mean((-2, -1)) / _scale(target).square()
 
 
 def log_loss(image: Tensor, target: Tensor) -> Tensor:
@@ -67,8 +72,7 @@ def log_loss(image: Tensor, target: Tensor) -> Tensor:
     It is the negative PSNR up to factor and offset: halving the error counts the same for a clean and for a noisy scan,
     where the other losses look at the noisy ones. Below a relative error of 1e-4 nothing is gained any more.
     """
-    difference = image - target
-    error = (difference.real.square() + difference.imag.square()).mean((-2, -1))
+    error = (image - target).abs().square().mean((-2, -1))
     power = target.abs().square().mean((-2, -1))
     return 0.5 * (error / torch.where(power > 0, power, 1) + 1e-8).log()
 

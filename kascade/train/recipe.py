@@ -24,7 +24,8 @@ class LossConfig(_Strict):
     """Weights of the losses that are added, see `kascade.train.losses`; at least one is positive.
 
     `every_iteration` is the weight of the same loss averaged over the images of all priors, beside the loss of the
-    final image: each network learns from its own output too.
+    final image: each network learns from its own output too. With `magnitude` all losses compare magnitudes: for
+    cascades whose images have no phase, such as E2E-VarNet.
     """
 
     l1: float = Field(default=1.0, ge=0)
@@ -32,6 +33,7 @@ class LossConfig(_Strict):
     mse: float = Field(default=0.0, ge=0)
     ssim: float = Field(default=0.0, ge=0)
     every_iteration: float = Field(default=0.0, ge=0)
+    magnitude: bool = False
 
     @model_validator(mode="after")
     def _any(self) -> LossConfig:
@@ -116,6 +118,14 @@ class Recipe(_Strict):
     model: CascadeConfig
     loss: LossConfig = Field(default_factory=LossConfig)
     training: TrainingConfig
+
+    @model_validator(mode="after")
+    def _comparable(self) -> Recipe:
+        if self.model.kind == "varnet" and not self.loss.magnitude:
+            raise ValueError("the images of varnet have no phase: set loss.magnitude to true")
+        if self.model.kind != "unrolled-sense" and self.loss.every_iteration:
+            raise ValueError("loss.every_iteration is for models of kind unrolled-sense: leave it out")
+        return self
 
 
 def load_recipe(path: str | os.PathLike[str]) -> tuple[Recipe, str]:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import signal
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from kascade.errors import ConfigError, FileFormatError, MissingExtraError
+from kascade.errors import ConfigError, FileFormatError, KascadeError, MissingExtraError
 from kascade.train.environment import environment
 from kascade.train.examples import TrainingData
 from kascade.train.folder import RunFolder
 from kascade.train.recipe import Recipe, TrainingConfig
+
+if TYPE_CHECKING:
+    from kascade.train.keeper import Keeper
 
 __all__ = ["Trained", "check_run", "is_first_process", "train"]
 
@@ -186,12 +191,13 @@ def _fit(
         reason = " ".join(str(error).split())
         raise ConfigError(f"accelerator {accelerator}, devices {devices}: {reason[:200]}") from error
     training = CascadeTraining(recipe)
-    trainer.fit(
-        training,
-        datamodule=Batches(data, config),
-        ckpt_path=run.checkpoint if state is not None else None,
-        weights_only=True,
-    )
+    with _interruptible(keeper):
+        trainer.fit(
+            training,
+            datamodule=Batches(data, config),
+            ckpt_path=run.checkpoint if state is not None else None,
+            weights_only=True,
+        )
     return _result(run, keeper.best)
 
 
@@ -241,6 +247,26 @@ def _as_yaml(recipe: Recipe) -> str:
 
     text: str = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
     return text
+
+
+@contextmanager
+def _interruptible(keeper: Keeper) -> Iterator[None]:
+    """Have Ctrl-C raise KeyboardInterrupt, as ever, and SIGTERM an error; Lightning would exit, SIGTERM with code 0."""
+    from pytorch_lightning.utilities.exceptions import SIGTERMException
+
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SIGTERMException as error:
+        raise KascadeError(f"ended by SIGTERM; --resume continues from step {keeper.saved_step}") from error
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        if in_main_thread:  # Lightning leaves it ignored
+            signal.signal(signal.SIGINT, handler)
 
 
 @contextmanager

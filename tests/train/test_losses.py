@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from skimage.metrics import structural_similarity
 
-from kascade.train.losses import image_loss, l1_loss, mse_loss, ssim_loss
+from kascade.train.losses import image_loss, l1_loss, log_loss, mse_loss, ssim_loss
 from kascade.train.recipe import LossConfig
 
-LOSSES = (l1_loss, mse_loss, ssim_loss)
+LOSSES = (l1_loss, log_loss, mse_loss, ssim_loss)
 
 
 def pair(batch: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
@@ -28,8 +30,10 @@ def test_no_amplitude_matters(loss: object, exponent: int) -> None:
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_perfect_image_costs_nothing(loss: object) -> None:
-    _, target = pair()
-    torch.testing.assert_close(loss(target, target), torch.zeros(2), atol=1e-6, rtol=0)
+    image, target = pair()
+    floor = math.log(1e-4) if loss is log_loss else 0.0
+    torch.testing.assert_close(loss(target, target), torch.full((2,), floor), atol=1e-5, rtol=0)
+    assert (loss(image, target) > floor + 0.1).all()
 
 
 def test_formulas() -> None:
@@ -37,6 +41,8 @@ def test_formulas() -> None:
     scale = target.abs().mean((1, 2))
     torch.testing.assert_close(l1_loss(image, target), (image - target).abs().mean((1, 2)) / scale)
     torch.testing.assert_close(mse_loss(image, target), (image - target).abs().square().mean((1, 2)) / scale**2)
+    error, norm = (torch.linalg.vector_norm(x, dim=(1, 2)) for x in (image - target, target))
+    torch.testing.assert_close(log_loss(image, target), (error / norm).log())
 
 
 def test_ssim_is_that_of_skimage() -> None:
@@ -66,6 +72,15 @@ def test_gradients_are_those_of_finite_differences(loss: object) -> None:
     with torch.no_grad():
         slope = (loss(image + step * direction, target) - loss(image - step * direction, target)).sum() / (2 * step)
     assert float((gradient.conj() * direction).real.sum()) == pytest.approx(float(slope), rel=1e-5)
+
+
+def test_of_magnitudes_phase_does_not_matter() -> None:
+    image, target = pair()
+    weights = LossConfig(l1=1.0, log=0.5, mse=0.5, ssim=0.5, magnitude=True)
+    torch.testing.assert_close(image_loss(1j * image, target, weights), image_loss(image, target, weights))
+    complex_weights = weights.model_copy(update={"magnitude": False})
+    turned = image_loss(1j * target, target, complex_weights)
+    assert (turned - image_loss(1j * target, target, weights)).min() > 0.1
 
 
 def test_mixtures_are_weighted_sums_for_each_item() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -8,7 +9,8 @@ from torch import nn
 
 from kascade.errors import ConfigError
 from kascade.train.batches import stack
-from kascade.train.module import CascadeTraining, learning_rate_factor
+from kascade.train.losses import l1_loss
+from kascade.train.module import CascadeTraining, copy_priors, learning_rate_factor
 from kascade.train.precision import MixedPrior, use_bfloat16
 from kascade.unroll import LambdaSchedule, build_cascade
 from tests.train.tiny import example, tiny_recipe
@@ -18,7 +20,7 @@ def test_the_learning_rate_rises_and_falls() -> None:
     factors = [learning_rate_factor(step, 10, 100) for step in range(101)]
     assert factors[:10] == pytest.approx([(n + 1) / 10 for n in range(10)])
     assert max(factors) == 1 and factors[10] == 1
-    assert all(a > b for a, b in zip(factors[10:], factors[11:], strict=False))
+    assert all(a > b for a, b in itertools.pairwise(factors[10:]))
     assert factors[55] == pytest.approx(0.5) and factors[100] == pytest.approx(0)
     assert learning_rate_factor(0, 0, 1) == 1
 
@@ -93,6 +95,45 @@ def test_a_shared_prior_stays_shared_in_bfloat16() -> None:
 def test_bfloat16_without_a_prior_is_refused() -> None:
     with pytest.raises(ConfigError, match="use float32"):
         use_bfloat16(nn.Linear(1, 1))
+
+
+def test_with_a_loss_of_every_iteration_each_network_learns_from_its_own_image() -> None:
+    training = CascadeTraining(tiny_recipe(loss={"l1": 1.0, "every_iteration": 0.5}))
+    training.log = lambda *_, **__: None
+    with torch.no_grad():
+        for parameter in training.model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    drawn = example(0)
+    (problem,) = stack([drawn])
+    output = training.model(problem.E, problem.y, trace=True)
+    first, final = (l1_loss(z, problem.target) for z in output.trace.z)
+    loss = training.training_step([drawn], 0)
+    torch.testing.assert_close(loss, (final + 0.5 * (first + final) / 2).squeeze())
+    without = CascadeTraining(tiny_recipe())
+    without.model.load_state_dict(training.model.state_dict())
+    without.log = training.log
+    gradients = []
+    for module in (training, without):
+        module.training_step([drawn], 0).backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in module.model.priors[0].parameters()]))
+    assert (gradients[0] - gradients[1]).norm() > 0.01 * gradients[1].norm()
+
+
+def test_priors_start_from_those_of_another_cascade() -> None:
+    one, three = (build_cascade(tiny_recipe(model={"iterations": n}).model) for n in (1, 3))
+    with torch.no_grad():
+        for parameter in one.parameters():
+            parameter.add_(torch.randn_like(parameter))
+    copy_priors(one, three, "one")
+    for prior in three.priors:
+        for name, tensor in prior.state_dict().items():
+            assert torch.equal(tensor, one.priors[0].state_dict()[name])
+    two = build_cascade(tiny_recipe(model={"iterations": 2}).model)
+    with pytest.raises(ConfigError, match="has 3 priors, the recipe's model 2"):
+        copy_priors(three, two, "three")
+    other = build_cascade(tiny_recipe(model={"prior": {"name": "unet", "options": {"channels": 3}}}).model)
+    with pytest.raises(ConfigError, match="use the same name and options"):
+        copy_priors(one, other, "one")
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])

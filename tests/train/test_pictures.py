@@ -23,6 +23,12 @@ def test_an_empty_target_is_drawn() -> None:
     assert not mosaic([(zero, zero, zero)]).any()
 
 
+def test_curves_of_a_logarithmic_loss_are_drawn() -> None:
+    rows = [{"step": 1.0, "loss": -0.5, "validation_loss": -0.6, "validation_psnr": 20.0}]
+    assert training_curves(rows).axes[0].get_yscale() == "linear"
+    assert training_curves([{"step": 1.0, "loss": 0.5}]).axes[0].get_yscale() == "log"
+
+
 def test_curves_show_lambdas_where_there_are_any() -> None:
     rows = [{"step": 1.0, "loss": 0.5, "validation_psnr": 20.0}, {"step": 2.0, "loss": 0.4, "validation_psnr": 21.0}]
     assert len(training_curves(rows).axes) == 2

@@ -80,6 +80,14 @@ def test_what_is_wrong_is_told_with_its_line(old: str, new: str, message: str) -
     assert "\n" not in str(caught.value)
 
 
+def test_losses_that_a_cascade_cannot_have_are_refused() -> None:
+    model = GOOD[GOOD.index("  iterations") : GOOD.index("loss:")]
+    with pytest.raises(ConfigError, match=r"r\.yaml:1: the recipe: .*set loss\.magnitude to true"):
+        parse_recipe(GOOD.replace(model, "  kind: varnet\n"), "r.yaml")
+    with pytest.raises(ConfigError, match=r"every_iteration is for models of kind unrolled-sense"):
+        parse_recipe(GOOD.replace("  iterations: 3", "  kind: modl").replace("ssim: 0.5", "every_iteration: 1"))
+
+
 @pytest.mark.parametrize("text", ["", "- a\n- b\n", "just words", "1"])
 def test_what_is_no_mapping_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="expected keys and their values"):

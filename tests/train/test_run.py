@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -17,26 +19,36 @@ from kascade.train.run import check_run, train
 from kascade.unroll import load_model
 from tests.train.tiny import TinyData, encoding, example, tiny_recipe
 
-
 pytestmark = pytest.mark.usefixtures("no_curves")
 
 
-class Kill(Exception):
+class Killed(Exception):  # noqa: N818 (none of ours)
     """Stands for whatever ends a process."""
 
 
 class KillAt(Callback):
     """Ends the training when a step begins."""
 
-    def __init__(self, step: int) -> None:
-        self.step = step
+    def __init__(self, step: int, by: BaseException | signal.Signals) -> None:
+        self.step, self.by = step, by
 
     def on_train_batch_start(self, trainer: Any, *_: Any) -> None:
         if trainer.global_step == self.step:
-            raise Kill
+            if isinstance(self.by, signal.Signals):
+                os.kill(os.getpid(), self.by)
+            else:
+                raise self.by
 
 
-def killed(monkeypatch: pytest.MonkeyPatch, step: int, recipe: Any, folder: Path, **options: Any) -> None:
+def killed(
+    monkeypatch: pytest.MonkeyPatch,
+    step: int,
+    recipe: Any,
+    folder: Path,
+    by: BaseException | signal.Signals = Killed(),  # noqa: B008
+    raises: type[BaseException] = Killed,
+    **options: Any,
+) -> None:
     """Train until `step` and die there."""
     import pytorch_lightning as pl
 
@@ -44,10 +56,10 @@ def killed(monkeypatch: pytest.MonkeyPatch, step: int, recipe: Any, folder: Path
         whole = pl.Trainer.__init__
 
         def with_kill(self: Any, *arguments: Any, callbacks: list[Callback], **keywords: Any) -> None:
-            whole(self, *arguments, callbacks=[KillAt(step), *callbacks], **keywords)
+            whole(self, *arguments, callbacks=[KillAt(step, by), *callbacks], **keywords)
 
         patch.setattr(pl.Trainer, "__init__", with_kill)
-        with pytest.raises(Kill):
+        with pytest.raises(raises):
             train(recipe, TinyData(), folder, **options)
 
 
@@ -130,7 +142,7 @@ def test_another_seed_gives_other_weights(whole: Path, tmp_path: Path) -> None:
     assert any(not torch.equal(a[name], b[name]) for name in a)
 
 
-@pytest.mark.parametrize("step", [1, 3, 5, 6])
+@pytest.mark.parametrize("step", [1, 3, 5])
 def test_a_killed_training_resumes_to_the_same_weights(
     step: int, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,6 +165,21 @@ def test_a_training_is_resumed_twice(whole: Path, tmp_path: Path, monkeypatch: p
     killed(monkeypatch, 6, tiny_recipe(), folder, resume=True)
     train(tiny_recipe(), TinyData(), folder, resume=True)
     assert_equal_weights(whole / "last.safetensors", folder / "last.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("by", "raises"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, KascadeError)], ids=["SIGINT", "SIGTERM"]
+)
+def test_signals_end_a_training_in_order(
+    by: signal.Signals, raises: type[BaseException], whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    told: list[str] = []
+    killed(monkeypatch, 4, tiny_recipe(), tmp_path / "run", by=by, raises=raises, told=told.append)
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+    assert ("--resume continues from step 3" in told[-1]) == (by is signal.SIGINT)
+    train(tiny_recipe(), TinyData(), tmp_path / "run", resume=True)
+    assert_equal_weights(whole / "last.safetensors", tmp_path / "run/last.safetensors")
 
 
 def test_dropout_is_resumed_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,6 +246,18 @@ def test_another_training_is_not_spoiled(whole: Path) -> None:
         check_run(tiny_recipe(training={"batch": 1}), whole, resume=True)
     check_run(tiny_recipe(training={"steps": 99, "workers": 1}), whole, resume=True)
     check_run(tiny_recipe(training={"batch": 1}), whole, force=True)
+
+
+def test_a_recipe_of_a_version_that_knew_fewer_keys_is_the_same(whole: Path, tmp_path: Path) -> None:
+    content = json.loads((whole / "recipe.json").read_text())
+    del content["loss"]["magnitude"]
+    (tmp_path / "recipe.json").write_text(json.dumps(content))
+    check_run(tiny_recipe(), tmp_path, resume=True)
+    with pytest.raises(ConfigError, match=r"loss\.magnitude differs"):
+        check_run(tiny_recipe(loss={"magnitude": True}), tmp_path, resume=True)
+    (tmp_path / "recipe.json").write_text("{")
+    with pytest.raises(FileFormatError, match=r"recipe\.json: cannot be read"):
+        check_run(tiny_recipe(), tmp_path, resume=True)
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
