@@ -70,6 +70,7 @@ class RunLog(Callback):
         self._losses.append(outputs["loss"].detach())
         if (batch_idx + 1) % INTERVAL == 0 or trainer.is_last_batch:
             self._note(trainer, self._training(trainer))
+            self._save(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the scores of the validation, and draw the curves."""
@@ -78,9 +79,8 @@ class RunLog(Callback):
         row = {f"validation_{name}": value for name, value in scores.items()}
         row |= {f"lambda_{n}": value for n, value in enumerate(lambdas, start=1)}
         self._note(trainer, row)
+        self._save(trainer)
         if trainer.is_global_zero:
-            with atomic_output(self.folder.metrics, force=True) as beside:
-                _write(beside, self.rows)
             self._draw()
             self.told(_sentence(trainer.global_step, self.rows, scores, lambdas))
 
@@ -89,6 +89,11 @@ class RunLog(Callback):
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+
+    def _save(self, trainer: Trainer) -> None:
+        if trainer.is_global_zero:
+            with atomic_output(self.folder.metrics, force=True) as beside:
+                _write(beside, self.rows)
 
     def _draw(self) -> None:
         save_figure(training_curves(self.rows), self.folder.curves, force=True)

@@ -220,6 +220,16 @@ def test_workers_change_nothing(whole: Path, tmp_path: Path) -> None:
     assert_equal_weights(whole / "last.safetensors", tmp_path / "run/last.safetensors")
 
 
+@pytest.mark.parity
+def test_varnet_is_trained(fastmri_package: Any, tmp_path: Path) -> None:
+    options = {"chans": 2, "pools": 2, "sens_chans": 2, "sens_pools": 2}
+    recipe = tiny_recipe(model={"kind": "varnet", "prior": {"options": options}}, loss={"l1": 1.0, "magnitude": True})
+    train(recipe, TinyData(), tmp_path / "run")
+    rows = read_metrics(tmp_path / "run/metrics.csv")
+    assert rows[-1]["step"] == 7 and "lambda_1" not in rows[-1]
+    assert rows[-1]["validation_loss"] < rows[0]["validation_loss"]
+
+
 def test_training_stops_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = tiny_recipe(
         training={
