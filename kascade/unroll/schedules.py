@@ -107,7 +107,8 @@ class Geometric(Fixed):
 class Predicted(LambdaSchedule):
     """Lambda from the data: log lambda_n is linear in log R and in the log noise level, with trained coefficients.
 
-    R is the true acceleration of each item. The noise level is the RMS of the outer tenth of the columns relative to
+    R is the true acceleration of each item; its logarithm counts from R = 3, that of the noise level from 0.03, so that
+    `log_lam` is what a common scan gets. The noise level is the RMS of the outer tenth of the columns relative to
     the RMS of the whole k-space, over acquired samples: crude, but scale-free and there without a noise scan.
     """
 
@@ -124,7 +125,7 @@ class Predicted(LambdaSchedule):
         edge = max(y.shape[-1] // 10, 1)
         outer = torch.cat((y[..., :edge], y[..., -edge:]), dim=-1)
         noise = _rms(outer, item) / _rms(y, item).clamp(min=1e-30)
-        features = torch.stack((acceleration.log(), noise.clamp(min=1e-4).log()), dim=-1)
+        features = torch.stack(((acceleration / 3).log(), (noise / 0.03).clamp(min=1e-3).log()), dim=-1)
         return (self.log_lam[iteration] + features @ self.slopes[iteration]).exp().clamp(*LIMITS)
 
 

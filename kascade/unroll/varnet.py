@@ -84,7 +84,7 @@ class VarNet(nn.Module):
 
         def whole(values: Tensor) -> Tensor:
             zeros = values.new_zeros(len(y_items), *values.shape[1:])
-            return zeros.index_put((alive,), values).reshape(*batch, *values.shape[1:])
+            return zeros.index_put((alive,), values).reshape((*batch, *values.shape[1:]))
 
         def finished(magnitude: Tensor) -> Tensor:
             image = whole(torch.complex(magnitude, torch.zeros_like(magnitude)))

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from kascade.data.atomic import atomic_output
@@ -75,7 +75,7 @@ def save_model(
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{path}: JSON cannot hold the model card: {error}; nothing written") from error
     with atomic_output(path, force) as beside:
-        save_file(tensors, beside, {_KEY: text, _DIGEST: _digest(text, tensors)})
+        beside.write_bytes(save(tensors, {_KEY: text, _DIGEST: _digest(text, tensors)}))  # readable as umask says
 
 
 def load_model(path: str | os.PathLike[str]) -> TrainedModel:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["DataConfig", "KspaceSource", "NiftiSource", "PhantomSource"]
+__all__ = ["DataConfig", "KspaceSource", "NiftiSource", "PhantomSource", "Source"]
 
 Weight = Annotated[float, Field(gt=0)]
 Orientation = Literal["axial", "coronal", "sagittal"]
@@ -110,13 +110,13 @@ class DataConfig(_Strict):
     coils: tuple[int, int] = (4, 16)
     snr: tuple[float, float] = (5.0, 200.0)
     spacing_mm: tuple[float, float] = (0.9, 2.4)
-    pixels: int = Field(24000, ge=256)
+    pixels: int = Field(24000, ge=1024)
     contrast: float = Field(0.5, ge=0, le=1)
     validation_examples: int = Field(16, ge=1)
 
     @model_validator(mode="after")
     def _ranges(self) -> DataConfig:
-        for name, least in (("acceleration", 1.0), ("acs", 4), ("coils", 1), ("snr", 1e-3), ("spacing_mm", 0.1)):
+        for name, least in (("acceleration", 1.0), ("acs", 8), ("coils", 1), ("snr", 1e-3), ("spacing_mm", 0.1)):
             low, high = getattr(self, name)
             if not least <= low <= high:
                 raise ValueError(f"{name} must be (least, most) with {least:g} <= least <= most, got ({low}, {high})")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from kascade.physics.espirit import espirit
 from kascade.physics.fourier import ifft
 from kascade.physics.rss import rss
 from kascade.recon.setup import calibration_size
-from kascade.train.examples.config import DataConfig, KspaceSource, NiftiSource, PhantomSource
+from kascade.train.examples.config import DataConfig, KspaceSource, NiftiSource, PhantomSource, Source
 from kascade.train.examples.objects import Volume, phantom_slice, recolor, with_scalp
 from kascade.train.examples.scanner import Acquisition, acquire
 
@@ -56,7 +57,9 @@ class Example(NamedTuple):
 class Examples(Dataset[Example]):
     """A fixed list of examples: each is drawn, the same every time, from its number and `key`."""
 
-    def __init__(self, draws: Sequence[Draw], shares: Sequence[float], config: DataConfig, key: tuple[int, ...], size: int) -> None:
+    def __init__(
+        self, draws: Sequence[Draw], shares: Sequence[float], config: DataConfig, key: tuple[int, ...], size: int
+    ) -> None:
         self.draws, self.config, self.key, self.size = draws, config, key, size
         self.shares = np.array(shares) / sum(shares)
 
@@ -107,7 +110,12 @@ class TrainingData:
         self.files: list[tuple[list[Path], list[Path]]] = []
         for source in config.sources:
             self.files.append(([], []) if isinstance(source, PhantomSource) else _find(source, folder))
-        total, done = sum(len(a) + len(b) for a, b in self.files), 0
+        total, read = sum(len(a) + len(b) for a, b in self.files), itertools.count(1)
+
+        def tick() -> None:
+            if watch is not None:
+                watch(next(read), total)
+
         self._train: list[Draw] = []
         self._validation: list[Draw] = []
         self._shares: list[float] = []
@@ -116,16 +124,9 @@ class TrainingData:
             for files, draws, shares in zip(
                 groups, (self._train, self._validation), (self._shares, self._validation_shares), strict=True
             ):
-                if isinstance(source, PhantomSource):
-                    draws.append(_phantom(config))
-                elif files:
-                    draws.append(_nifti(source, files, config) if isinstance(source, NiftiSource) else _kspace(files))
-                else:
-                    continue
-                shares.append(source.weight)
-                done += len(files)
-                if watch is not None and files:
-                    watch(done, total)
+                if files or isinstance(source, PhantomSource):
+                    draws.append(_read(source, files, config, tick))
+                    shares.append(source.weight)
 
     def train(self, epoch: int, size: int) -> Examples:
         """`size` examples of `epoch`; another epoch has others."""
@@ -157,33 +158,61 @@ def _find(source: NiftiSource | KspaceSource, folder: Path) -> tuple[list[Path],
     return train, validation
 
 
-def _nifti(source: NiftiSource, files: list[Path], config: DataConfig) -> Draw:
-    volumes = [Volume(path, source.orientations) for path in files]
+@dataclass(frozen=True)
+class _FromVolumes:
+    """Scans of slices of volumes."""
 
-    def draw(rng: np.random.Generator) -> Acquisition:
-        drawn = volumes[rng.integers(len(volumes))].draw(rng)
-        if rng.uniform() < config.contrast:
+    volumes: list[Volume]
+    skull_stripped: bool
+    config: DataConfig
+
+    def __call__(self, rng: np.random.Generator) -> Acquisition:
+        drawn = self.volumes[rng.integers(len(self.volumes))].draw(rng)
+        if rng.uniform() < self.config.contrast:
             drawn = replace(drawn, image=recolor(drawn.image, rng))
-        if source.skull_stripped:
+        if self.skull_stripped:
             drawn = with_scalp(drawn, rng)
-        return acquire(drawn, config, rng)
-
-    return draw
+        return acquire(drawn, self.config, rng)
 
 
-def _phantom(config: DataConfig) -> Draw:
-    return lambda rng: acquire(phantom_slice(rng), config, rng)
+@dataclass(frozen=True)
+class _FromPhantom:
+    """Scans of phantom heads."""
+
+    config: DataConfig
+
+    def __call__(self, rng: np.random.Generator) -> Acquisition:
+        return acquire(phantom_slice(rng), self.config, rng)
 
 
-def _kspace(files: list[Path]) -> Draw:
-    scans: list[Scan] = [load(path).without_oversampling() for path in files]
+@dataclass(frozen=True)
+class _FromScans:
+    """Slices of measured scans; what they hold counts as noise-free."""
 
-    def draw(rng: np.random.Generator) -> Acquisition:
-        scan = scans[rng.integers(len(scans))]
+    scans: list[Scan]
+
+    def __call__(self, rng: np.random.Generator) -> Acquisition:
+        scan = self.scans[rng.integers(len(self.scans))]
         kspace = scan.kspace[int(rng.integers(len(scan)))]
         return Acquisition(kspace, kspace)
 
-    return draw
+
+def _read(source: Source, files: list[Path], config: DataConfig, tick: Callable[[], None]) -> Draw:
+    """Read the files of a source; `tick` is called after each."""
+    if isinstance(source, PhantomSource):
+        return _FromPhantom(config)
+    read: list[Any] = []
+    for path in files:
+        read.append(Volume(path, source.orientations) if isinstance(source, NiftiSource) else _full_scan(path))
+        tick()
+    return _FromVolumes(read, source.skull_stripped, config) if isinstance(source, NiftiSource) else _FromScans(read)
+
+
+def _full_scan(path: Path) -> Scan:
+    scan = load(path).without_oversampling()
+    if scan.mask is not None and not bool(scan.mask.all()):
+        raise ConfigError(f"{path}: is undersampled; training needs fully sampled k-space")
+    return scan
 
 
 def _mask(config: DataConfig, shape: tuple[int, ...], rng: np.random.Generator) -> Tensor:

@@ -49,14 +49,15 @@ def _geometry(
     fov = (extent[0] * rng.uniform(1.0, 1.3), extent[1] * rng.uniform(1.0, 1.25))
     spacing = math.exp(rng.uniform(*np.log(config.spacing_mm)))
     spacing = max(spacing, math.sqrt(fov[0] * fov[1] / config.pixels))
-    rows, columns = (max(16, 2 * round(length / spacing / 2)) for length in fov)
+    rows, columns = (max(24, 2 * round(length / spacing / 2)) for length in fov)
     return (rows, columns), fov
 
 
 def _phase(shape: torch.Size, fov_mm: tuple[float, float], rng: np.random.Generator) -> Tensor:
     y, x = ((torch.arange(n) - n // 2) * (length / n) for n, length in zip(shape, fov_mm, strict=True))
     strength = rng.uniform(0.1, 2.0)
-    return object_phase(x, y, 0.0, strength, int(rng.integers(2**31))).float()
+    phase: Tensor = object_phase(x, y, 0.0, strength, int(rng.integers(2**31))).float()
+    return phase
 
 
 def _truncate(image: Tensor, shape: tuple[int, int]) -> Tensor:
@@ -74,12 +75,13 @@ def _coils(shape: tuple[int, int], fov_mm: tuple[float, float], config: DataConf
         fov_mm,
         slice_position_mm=rng.uniform(-20, 40),
         orientation=str(rng.choice(["axial", "axial", "coronal", "sagittal"])),
-        half_axes_mm=tuple(axis * rng.uniform(0.95, 1.3) for axis in HELMET_MM),
+        half_axes_mm=[axis * rng.uniform(0.95, 1.3) for axis in HELMET_MM],
         normalize=False,
     )
     gains = np.exp(rng.normal(0, 0.3, len(maps)) + 2j * np.pi * rng.uniform(size=len(maps)))
     maps = maps * torch.from_numpy(gains).to(torch.complex64)[:, None, None]
-    return maps / torch.linalg.vector_norm(maps, dim=0).clamp(min=1e-20)
+    normalized: Tensor = maps / torch.linalg.vector_norm(maps, dim=0).clamp(min=1e-20)
+    return normalized
 
 
 def _noise(shape: torch.Size, rng: np.random.Generator) -> Tensor:

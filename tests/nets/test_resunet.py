@@ -1,0 +1,68 @@
+"""ResUNet: scale-equivariant, bounded, the identity before training."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from kascade.nets.resunet import ResUNet, _bands, fine_contrast
+
+
+@pytest.fixture
+def image() -> Tensor:
+    return torch.randn(2, 2, 24, 16, generator=torch.Generator().manual_seed(0))
+
+
+def trained_looking(**options: float) -> ResUNet:
+    """A network whose last layer is no longer zero."""
+    torch.manual_seed(1)
+    network = ResUNet(channels=4, **options)  # type: ignore[arg-type]
+    nn.init.normal_(network.tail.weight, std=1.0)
+    return network
+
+
+def test_untrained_is_the_identity(image: Tensor) -> None:
+    assert torch.equal(ResUNet(channels=4)(image), image)
+
+
+@given(st.floats(1e-6, 1e6))
+def test_scaling_the_input_scales_the_output(factor: float) -> None:
+    x = torch.randn(1, 2, 16, 16, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    network = trained_looking().double()
+    torch.testing.assert_close(network(factor * x), factor * network(x), rtol=1e-9, atol=1e-9 * factor)
+
+
+def test_the_correction_is_bounded_by_the_finest_contrast(image: Tensor) -> None:
+    _, unit = fine_contrast(image)
+    change = (trained_looking(bound=0.5)(image) - image).abs().detach()
+    assert bool((change <= 0.5 * unit * (1 + 1e-5)).all())
+    assert float((change / unit).max()) > 0.4
+
+
+def test_a_zero_image_stays_finite_and_gets_gradients(image: Tensor) -> None:
+    x = torch.zeros_like(image).requires_grad_()
+    out = trained_looking()(x)
+    out.square().sum().backward()
+    assert bool(out.isfinite().all())
+    assert x.grad is not None and bool(x.grad.isfinite().all())
+
+
+def test_fine_contrast_measures_white_noise_and_ignores_ramps() -> None:
+    """Of unit noise a difference of four pixels, halved, has standard deviation 1: its median magnitude is 0.67."""
+    noise = torch.randn(1, 1, 256, 256, generator=torch.Generator().manual_seed(3))
+    ramp = torch.linspace(0, 50, 256)[:, None] + torch.linspace(0, 20, 256)
+    local, unit = fine_contrast(noise + ramp)
+    assert float(unit) == pytest.approx(0.6745 + 0.05 * 0.798, rel=0.02)
+    torch.testing.assert_close(local[0, 0, 20:-20, 20:-20].mean(), torch.tensor(0.798), rtol=0.02, atol=0)
+
+
+def test_bands_add_up_before_they_are_companded(image: Tensor) -> None:
+    expanded = [band.sign() * torch.expm1(band.abs()) for band in _bands(image)]
+    torch.testing.assert_close(torch.stack(expanded).sum(0), image)
+
+
+def test_sizes_other_than_multiples_of_the_stride_are_the_adapters_work() -> None:
+    assert ResUNet(channels=2, levels=3).stride == 8
