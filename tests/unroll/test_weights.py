@@ -78,12 +78,13 @@ def test_nothing_is_overwritten_or_half_written(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(OutputError, match="exists already"):
         save_model(path, model, config, {})
 
-    def full_disk(tensors: object, beside: Path, metadata: object) -> None:
-        beside.write_bytes(b"half")
+    def full_disk(beside: Path, content: bytes) -> None:
+        with beside.open("wb") as file:
+            file.write(content[:4])
         raise OSError(28, "No space left on device", str(beside))
 
     with monkeypatch.context() as patch:
-        patch.setattr(weights, "save_file", full_disk)
+        patch.setattr(Path, "write_bytes", full_disk)
         with pytest.raises(OutputError, match="the disk is full"):
             save_model(path, model, config, {}, force=True)
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
