@@ -93,6 +93,8 @@ class DataConfig(_Strict):
         Of simulated scans.
     snr : (float, float)
         Of simulated scans, log-uniform: mean magnitude over the object by the complex noise's standard deviation.
+    apodized : float
+        Probability that k-space, noise and all, falls off towards its edges: some scanners filter what they export.
     spacing_mm : (float, float)
         Pixel size of simulated scans, log-uniform.
     pixels : int
@@ -109,6 +111,7 @@ class DataConfig(_Strict):
     masks: dict[Literal["uniform", "random", "grid"], Weight] = Field(default={"uniform": 1.0}, min_length=1)
     coils: tuple[int, int] = (4, 16)
     snr: tuple[float, float] = (5.0, 200.0)
+    apodized: float = Field(0.0, ge=0, le=1)
     spacing_mm: tuple[float, float] = (0.9, 2.4)
     pixels: int = Field(24000, ge=1024)
     contrast: float = Field(0.5, ge=0, le=1)

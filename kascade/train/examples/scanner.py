@@ -38,7 +38,11 @@ def acquire(drawn: Slice, config: DataConfig, rng: np.random.Generator) -> Acqui
     support = image_support(image)
     snr = math.exp(rng.uniform(*np.log(config.snr)))
     level = float(image.abs()[support].mean()) / snr if bool(support.any()) else 0.0
-    return Acquisition(clean + level * _noise(clean.shape, rng), clean)
+    kspace = clean + level * _noise(clean.shape, rng)
+    if config.apodized and rng.uniform() < config.apodized:
+        window = _window(shape, rng)
+        return Acquisition(kspace * window, clean * window)
+    return Acquisition(kspace, clean)
 
 
 def _geometry(
@@ -65,6 +69,16 @@ def _truncate(image: Tensor, shape: tuple[int, int]) -> Tensor:
     kspace = fft(image)
     top, left = (n // 2 - m // 2 for n, m in zip(image.shape, shape, strict=True))
     return ifft(kspace[top : top + shape[0], left : left + shape[1]]) / FINE
+
+
+def _window(shape: tuple[int, int], rng: np.random.Generator) -> Tensor:
+    """Hann-like filter along columns and, for one scan in two, along rows, of random depth."""
+    depth = rng.uniform(0.3, 0.97, 2) * (rng.uniform() < 0.5, 1)
+    rows, columns = (
+        1 - d * torch.sin(math.pi / 2 * (torch.arange(n) - n // 2) / (n / 2)) ** 2
+        for n, d in zip(shape, depth.tolist(), strict=True)
+    )
+    return torch.outer(rows, columns).float()
 
 
 def _coils(shape: tuple[int, int], fov_mm: tuple[float, float], config: DataConfig, rng: np.random.Generator) -> Tensor:

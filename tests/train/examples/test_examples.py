@@ -85,6 +85,15 @@ def test_examples_reach_worker_processes(tmp_path: Path) -> None:
     assert equal(pickle.loads(pickle.dumps(examples))[0], examples[0])
 
 
+def test_apodized_scans_fall_off_towards_the_edges_of_k_space(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"snr": [0.01, 0.01], "acceleration": [1, 1]}  # nothing but noise, all of it
+    plain, filtered = (data(tmp_path, apodized=p, **options).train(0, 1)[0].y.abs() for p in (0.0, 1.0))
+    assert filtered.shape == plain.shape
+    assert float(filtered[..., :3].mean() / plain[..., :3].mean()) < 0.75
+    middle = plain.shape[-1] // 2
+    assert float((filtered / plain)[..., middle].max()) == pytest.approx(1, abs=1e-4)
+
+
 def test_nifti_files_are_kept_apart(volumes: Path) -> None:
     source = {"kind": "nifti", "folder": ".", "licence": "CC0", "validation": ["sub-2"], "test": ["sub-3"]}
     found = data(volumes, source)
