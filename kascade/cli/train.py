@@ -30,6 +30,7 @@ def train(
     steps: Annotated[
         int | None, typer.Option("--steps", min=1, help="Steps of the optimizer, instead of the recipe's.")
     ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed, instead of the recipe's.")] = None,
     accelerator: Annotated[
         str, typer.Option("--accelerator", metavar="auto|cpu|cuda", help="Where to compute; Lightning's names.")
     ] = "auto",
@@ -52,12 +53,12 @@ def train(
     kascade recon brain.h5 --model runs/brain-unrolled/best.safetensors -o out/
     """
     from kascade.train.examples import TrainingData
-    from kascade.train.recipe import load_recipe, with_steps
+    from kascade.train.recipe import load_recipe, with_training
     from kascade.train.run import check_run, is_first_process
     from kascade.train.run import train as run_training
 
     plan, text = load_recipe(recipe)
-    plan = plan if steps is None else with_steps(plan, steps)
+    plan = with_training(plan, steps=steps, seed=seed)
     folder = Path("runs") / plan.name if output is None else output
     check_run(plan, folder, resume, force)
     with console.progress() as bar:

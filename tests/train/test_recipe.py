@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kascade.errors import ConfigError, FileFormatError
-from kascade.train.recipe import load_recipe, parse_recipe, with_steps
+from kascade.train.recipe import load_recipe, parse_recipe, with_steps, with_training
 
 GOOD = """\
 name: brain
@@ -36,6 +36,8 @@ def test_a_recipe_is_read(tmp_path: Path) -> None:
     assert recipe.training.learning_rate == 1e-3  # which YAML 1.1 takes for text
     assert (recipe.loss.l1, recipe.loss.mse, recipe.loss.ssim) == (1, 0, 0.5)
     assert with_steps(recipe, 7).training.steps == 7
+    assert with_training(recipe, steps=None, seed=9).training.seed == 9
+    assert with_training(recipe, steps=None, seed=9).training.steps == recipe.training.steps
 
 
 @pytest.mark.parametrize(
