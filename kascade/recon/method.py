@@ -63,8 +63,8 @@ _METHODS = {
 def methods() -> dict[str, str]:
     """Names of the methods, each with one line of what it does."""
     lines = {}
-    for name, (module, cls) in _METHODS.items():
-        lines[name] = (getattr(import_module(module), cls).__doc__ or "").strip().split("\n")[0]
+    for name in _METHODS:
+        lines[name] = (_class(name).__doc__ or "").strip().split("\n")[0]
     return lines
 
 
@@ -95,13 +95,30 @@ def get_method(name: str, **options: Any) -> Method:
 
     if name not in _METHODS:
         raise ConfigError(f"there is no method {name!r}; choose one of {', '.join(_METHODS)}")
-    module, cls_name = _METHODS[name]
-    cls = getattr(import_module(module), cls_name)
-    own = [f.name for f in fields(cls) if f.name != "setup"]
+    cls, own = _class(name), _own_options(name)
     shared = [f.name for f in fields(Setup)]
     unknown = [key for key in options if key not in own + shared]
     if unknown:
-        raise ConfigError(f"method {name!r} has no option {', '.join(unknown)}; it takes {', '.join(own + shared)}")
+        raise ConfigError(_no_option(name, unknown, own + shared))
     setup = Setup(**{key: value for key, value in options.items() if key in shared})
     method: Method = cls(setup=setup, **{key: value for key, value in options.items() if key in own})
     return method
+
+
+def _class(name: str) -> Any:
+    module, cls = _METHODS[name]
+    return getattr(import_module(module), cls)
+
+
+def _own_options(name: str) -> list[str]:
+    return [f.name for f in fields(_class(name)) if f.name != "setup"]
+
+
+def _no_option(name: str, unknown: list[str], known: list[str]) -> str:
+    """What a user reads who gave options of another method, perhaps without having named any."""
+    missing = f"method {name!r} has no option {', '.join(unknown)}"
+    if name == "unrolled" and "lam" in unknown:
+        missing += ", a trained model brings its own lambdas"
+    others = [other for other in _METHODS if set(unknown) <= set(_own_options(other))]
+    elsewhere = f"; --method {' or '.join(others)} would take {' and '.join(unknown)}" if others else ""
+    return f"{missing}; it takes {', '.join(known)}{elsewhere}"

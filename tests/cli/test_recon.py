@@ -175,7 +175,7 @@ def test_nothing_is_overwritten_without_force(kascade, brain, tmp_path):
         (("--accel", 2, "--acs", 8, "--center-fraction", 0.1), "give only one"),
         (("--accel", 2, "--mask", "spiral"), "mask 'spiral' is unknown"),
         (("--method", "sense", "--lam", -1), "lam must be positive"),
-        (("--method", "sense", "--model", "x"), "method 'sense' has no option model"),
+        (("--method", "sense", "--model", "x"), "--method unrolled would take model"),
         (("--method", "sense", "--trace", "t"), "method 'sense' is no cascade"),
         (("--model", "magic"), "there is no model 'magic'"),
         (("--model", "magic.safetensors"), "there is no such file"),
@@ -275,6 +275,16 @@ def test_the_default_method(kascade, brain, tmp_path, monkeypatch):
         folder.mkdir(exist_ok=True)
         if name == "without":
             save_tiny_model(folder / "brain.safetensors")
+
+
+def test_lam_with_the_default_method_says_which_methods_take_it(kascade, brain, tmp_path, monkeypatch):
+    """A user who gave --lam and no --method has not heard of the default before."""
+    save_tiny_model(tmp_path / "brain.safetensors")
+    monkeypatch.setattr("kascade.recon.models.shipped_folder", lambda: tmp_path)
+    run = kascade("recon", brain, "-o", tmp_path / "out", "--lam", 5, *UNDERSAMPLED)
+    assert run.code == 2 and run.err.count("\n") == 1 and not (tmp_path / "out").exists()
+    assert "a trained model brings its own lambdas" in run.err
+    assert "--method sense or wavelet or tv would take lam" in run.err
 
 
 @pytest.mark.skipif(default_method() != "unrolled", reason="no weights are shipped yet")
