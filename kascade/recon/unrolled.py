@@ -57,7 +57,7 @@ class Unrolled:
         start = time.perf_counter()
         problem = self.setup.problem(scan, index)
         calibrated = time.perf_counter()
-        facts = {"acceleration": problem.info["true_acceleration"], "coils": scan.coils}
+        facts = {"acceleration": problem.info["true_acceleration"], "coils": problem.info["coils"]}
         model = load_named(self.model, facts, self.setup.device)
         reason = misfit(model, facts)
         if reason is not None:

@@ -122,6 +122,15 @@ def test_data_that_a_model_was_not_trained_for_are_told(model: str) -> None:
         get_method("unrolled", model=model)(strong, 0)
 
 
+def test_virtual_coils_are_the_coils_that_a_model_sees(model: str, recwarn: pytest.WarningsRecorder) -> None:
+    scan = scan_of_a_disc(coils=12, accel=2)
+    with pytest.warns(UserWarning, match="model tiny is made for coils 1 to 8, not 12"):
+        get_method("unrolled", model=model)(scan, 0)
+    recwarn.clear()
+    get_method("unrolled", model=model, virtual_coils=6)(scan, 0)
+    assert not recwarn.list
+
+
 def test_an_unknown_model_is_named() -> None:
     with pytest.raises(ConfigError, match="there is no model 'magic'"):
         get_method("unrolled", model="magic")
