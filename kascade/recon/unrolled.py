@@ -14,7 +14,7 @@ from kascade.data.scan import Scan
 from kascade.recon.method import Progress, Reconstruction
 from kascade.recon.models import candidate_models, load_named, misfit
 from kascade.recon.setup import Problem, Setup
-from kascade.unroll import Trace
+from kascade.unroll import Trace, cascade
 
 __all__ = ["Unrolled"]
 
@@ -70,6 +70,10 @@ class Unrolled:
         trace = out.trace or Trace()
         records = _records(trace)
         lam, iterations = ([r[key] for r in records if key in r] for key in ("lam", "cg_iterations"))
+        converged = all(count < cascade.MAX_ITERATIONS for count in iterations)
+        if not converged:
+            limit = cascade.MAX_ITERATIONS
+            warnings.warn(f"SENSE steps of model {model.name} stopped after {limit} CG iterations", stacklevel=2)
         info = {
             "method": "unrolled",
             "model": {"name": model.name, "sha256": model.sha256, "file": str(model.path)},
@@ -78,6 +82,7 @@ class Unrolled:
             "lam": lam,
             "cg_iterations": iterations,
             "iterations": sum(iterations),
+            "converged": converged,
             "residual": records[-1]["residual"] if records else None,
             "seconds_setup": calibrated - start,
             "seconds_load": loaded - calibrated,

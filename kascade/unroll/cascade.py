@@ -15,7 +15,7 @@ from kascade.errors import ConfigError
 from kascade.physics import ConvergenceWarning, LinearOperator, Solution, regularized_sense
 from kascade.unroll.schedules import LambdaSchedule, make_schedule
 
-__all__ = ["CascadeOutput", "Trace", "UnrolledSENSE", "apply_prior", "consistency_step"]
+__all__ = ["MAX_ITERATIONS", "CascadeOutput", "Trace", "UnrolledSENSE", "apply_prior", "consistency_step"]
 
 FORWARD_TOLERANCE, ADJOINT_TOLERANCE, MAX_ITERATIONS = 1e-3, 1e-4, 200
 

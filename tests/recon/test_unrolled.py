@@ -18,6 +18,7 @@ from kascade.recon import get_method
 from kascade.recon.models import load_named
 from kascade.recon.setup import Setup
 from kascade.recon.trace_files import trace_files
+from kascade.unroll import cascade
 from kascade.unroll.config import PriorConfig
 from tests.battery import random_complex
 from tests.recon.test_methods import scan_of_a_disc
@@ -129,6 +130,13 @@ def test_virtual_coils_are_the_coils_that_a_model_sees(model: str, recwarn: pyte
     recwarn.clear()
     get_method("unrolled", model=model, virtual_coils=6)(scan, 0)
     assert not recwarn.list
+
+
+def test_solves_that_do_not_converge_are_told(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert get_method("unrolled", model=model)(noisy_disc(), 0).info["converged"]
+    monkeypatch.setattr(cascade, "MAX_ITERATIONS", 2)
+    with pytest.warns(UserWarning, match="SENSE steps of model tiny stopped after 2 CG iterations"):
+        assert not get_method("unrolled", model=model)(noisy_disc(), 0).info["converged"]
 
 
 def test_an_unknown_model_is_named() -> None:
