@@ -77,7 +77,7 @@ class UnrolledSENSE(nn.Module):
     Raises
     ------
     ConfigError
-        If the number of priors or lambdas is not that of the iterations.
+        If there are no iterations, or the number of priors or lambdas is not theirs.
 
     Notes
     -----
@@ -104,6 +104,8 @@ class UnrolledSENSE(nn.Module):
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
+        if iterations < 1:
+            raise ConfigError(f"iterations must be 1 or more, got {iterations}")
         self.iterations, self.final_consistency, self.checkpointing = iterations, final_consistency, checkpointing
         self.schedule = make_schedule(lam, iterations + int(final_consistency))
         if isinstance(prior, nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
@@ -13,7 +14,8 @@ from kascade.unroll.schedules import make_schedule
 
 __all__ = ["CascadeConfig", "PriorConfig", "build_cascade"]
 
-_VARNET_OPTIONS = ("chans", "pools", "sens_chans", "sens_pools")
+_VARNET_OPTIONS = {"chans": math.inf, "pools": 4, "sens_chans": math.inf, "sens_pools": 4}
+"""Largest values: fastMRI pads images to multiples of 16, which can be halved four times."""
 
 
 class PriorConfig(BaseModel):
@@ -75,7 +77,7 @@ class CascadeConfig(BaseModel):
             make_schedule(self.lam, self.iterations + int(self.final_consistency))
         elif self.final_consistency:
             raise ValueError('final_consistency is for kind "unrolled-sense" only; leave it out')
-        one = self.lam in ("learned", "tied") or (isinstance(self.lam, float) and self.lam > 0)
+        one = self.lam in ("learned", "tied") or (isinstance(self.lam, float) and 0 < self.lam < math.inf)
         if self.kind == "modl" and not one:
             raise ValueError(
                 f'kind "modl" has one lambda: lam must be "learned" or a positive number, got {self.lam!r}'
@@ -91,10 +93,10 @@ class CascadeConfig(BaseModel):
         if self.prior.model_copy(update={"options": {}}) != PriorConfig():
             raise ValueError('kind "varnet" brings its own networks: of prior give only options')
         for name, value in self.prior.options.items():
-            if name not in _VARNET_OPTIONS or type(value) is not int or value < 1:
+            if type(value) is not int or not 1 <= value <= _VARNET_OPTIONS.get(name, 0):
                 raise ValueError(
-                    f'kind "varnet" takes the prior options {", ".join(_VARNET_OPTIONS)}, whole numbers from 1, got '
-                    f"{name}={value!r}"
+                    f'kind "varnet" takes the prior options {", ".join(_VARNET_OPTIONS)}, whole numbers from 1, pools '
+                    f"up to 4, got {name}={value!r}"
                 )
 
 

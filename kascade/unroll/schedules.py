@@ -81,8 +81,8 @@ class Fixed(LambdaSchedule):
 
     def __init__(self, lam: Sequence[float] = NICKEL_TABLE_1) -> None:
         super().__init__(len(lam))
-        if min(lam) <= 0:
-            raise ConfigError(f"every lambda must be positive, got {list(lam)}")
+        if not all(0 < value < math.inf for value in lam):
+            raise ConfigError(f"every lambda must be positive and finite, got {list(lam)}")
         self.register_buffer("lam", torch.tensor([float(v) for v in lam]))
 
     def forward(self, iteration: int, E: LinearOperator, y: Tensor) -> Tensor:

@@ -73,6 +73,8 @@ def test_priors_are_separate_unless_shared() -> None:
     assert sum(p.numel() for p in shared.parameters()) == size + 3
     with pytest.raises(ConfigError, match="2 priors for 3 iterations"):
         UnrolledSENSE([net, net], 3)
+    with pytest.raises(ConfigError, match="iterations must be 1 or more, got 0"):
+        UnrolledSENSE(net, 0, final_consistency=True)
 
 
 def busy(channels: str = "complex", lam: str = "learned") -> UnrolledSENSE:

@@ -62,6 +62,9 @@ def test_configurations_survive_json_and_cannot_be_changed() -> None:
         ({"lam": "wild"}, "there is no lambda schedule 'wild'"),
         ({"lam": [5.0, 2.0]}, "has 2 values, the cascade 6 iterations"),
         ({"lam": -1.0}, "must be positive"),
+        ({"lam": float("nan")}, "must be positive and finite"),
+        ({"lam": [5.0, float("inf")], "iterations": 2}, "must be positive and finite"),
+        ({"kind": "modl", "lam": float("inf")}, "one lambda"),
         ({"prior": {"channels": "colors"}}, "'complex', 'magnitude' or 'slices'"),
         ({"kind": "modl", "final_consistency": True}, "final_consistency"),
         ({"kind": "modl", "lam": [1.0] * 6}, "one lambda"),
@@ -72,6 +75,7 @@ def test_configurations_survive_json_and_cannot_be_changed() -> None:
         ({"kind": "varnet", "prior": {"name": "restormer"}}, "give only options"),
         ({"kind": "varnet", "prior": {"options": {"channels": 4}}}, "chans, pools, sens_chans, sens_pools"),
         ({"kind": "varnet", "prior": {"options": {"chans": "4"}}}, "whole numbers"),
+        ({"kind": "varnet", "prior": {"options": {"sens_pools": 5}}}, "pools up to 4, got sens_pools=5"),
     ],
 )
 def test_wrong_configurations_are_refused(wrong: dict[str, Any], message: str) -> None:
