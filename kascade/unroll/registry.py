@@ -101,9 +101,8 @@ def make_prior(
             if key in accepted:
                 given.setdefault(key, _WIDTH[channels])
     try:
-        inspect.signature(factory).bind(**given)
         network = factory(**given)
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # torch and foreign networks raise what they like about sizes that cannot be
         raise ConfigError(
             f"prior {name!r} refuses the options {given}: {_first_line(error)}; "
             f"it takes {', '.join(accepted) or 'none'}"

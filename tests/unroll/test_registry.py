@@ -113,6 +113,8 @@ def test_adapter_settings_and_given_widths() -> None:
         ("gan", {}, r"no prior 'gan'; choose one of unet, resunet, restormer"),
         ("unet", {"depth": 3}, r"refuses the options .*'depth'.*it takes in_channels, out_channels, channels, levels"),
         ("unet", {"channels": "many"}, r"prior 'unet' refuses the options"),
+        ("unet", {"channels": -4}, r"prior 'unet' refuses the options .*negative dimension"),
+        ("resunet", {"levels": -1}, r"prior 'resunet' refuses the options"),
         ("residual-cnn", {"layers": 1}, r"layers must be 2 or more"),
         ("identity", {"channels": 3}, r"it takes none"),
     ],
