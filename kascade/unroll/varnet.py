@@ -73,9 +73,11 @@ class VarNet(nn.Module):
         Raises
         ------
         ConfigError
-            If E is not an `Encoding` of slices, or its mask is another.
+            If E is not an `Encoding` of slices, or its mask is another, or the central column was not acquired.
         """
         columns = _column_mask(E, y)
+        if not bool(columns[..., columns.shape[-1] // 2].all()):
+            raise ConfigError("VarNet estimates coil maps from the central columns of k-space, which are not acquired")
         batch = torch.broadcast_shapes(columns.shape[:-1], y.shape[:-3])
         y_items = y.expand(*batch, *y.shape[-3:]).reshape(-1, *y.shape[-3:])
         masks = columns.expand(*batch, columns.shape[-1]).reshape(-1, 1, 1, columns.shape[-1], 1)

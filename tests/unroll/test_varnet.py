@@ -130,6 +130,18 @@ def test_masks_that_varnet_cannot_know_are_refused(fastmri_package: ModuleType, 
 
 
 @pytest.mark.parity
+def test_without_a_center_there_are_no_maps(fastmri_package: ModuleType) -> None:
+    """Where fastMRI would give NaN."""
+    mask = (torch.arange(COLUMNS) % 2 == 1).float()
+    E, y = problem(mask=mask)
+    with pytest.raises(ConfigError, match="central columns of k-space, which are not acquired"):
+        make()(E, y)
+    mask[COLUMNS // 2] = 1
+    E, y = problem(mask=mask)
+    assert bool(make()(E, y).image.isfinite().all())
+
+
+@pytest.mark.parity
 def test_a_mask_of_equal_rows_is_one_of_columns(fastmri_package: ModuleType) -> None:
     model = make()
     E, y = problem()
