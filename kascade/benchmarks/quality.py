@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -62,7 +63,7 @@ class CaseResult:
     images : dict
         Method to its image of each slice.
     problems : tuple of str
-        Why a method could not do it.
+        Why a method could not do it, or the data could not be read.
     """
 
     case: Case
@@ -78,9 +79,12 @@ def choose(cases: Sequence[Case], names: Sequence[str]) -> list[Case]:
     Raises
     ------
     ConfigError
-        If there is no such case.
+        If there is no such case, or two have one name: their figures would be one file.
     """
     known = {case.name: case for case in cases}
+    if len(known) < len(cases):
+        twice = next(name for name, count in Counter(case.name for case in cases).items() if count > 1)
+        raise ConfigError(f"two cases are called {twice!r}; rename the file of one subject")
     unknown = [name for name in names if name not in known]
     if unknown:
         raise ConfigError(f"case {unknown[0]!r} is unknown or its data are not there; choose among {', '.join(known)}")
@@ -104,7 +108,7 @@ def run_cases(
     Yields
     ------
     CaseResult
-        For each case, when it is done.
+        For each case, when it is done; without rows where its data cannot be read.
 
     Raises
     ------
@@ -115,7 +119,11 @@ def run_cases(
         raise ConfigError(f"quality benchmark of {len(cases)} cases and {len(contenders)} methods: nothing to compare")
     tell = progress or (lambda text: None)
     for case in cases:
-        pieces = case.pieces()
+        try:
+            pieces = case.pieces()
+        except KascadeError as error:
+            yield CaseResult(case, (), [], {}, (f"{case.name}: {error}",))
+            continue
         rows: list[QualityRow] = []
         images: dict[str, list[Image]] = {}
         problems: list[str] = []

@@ -11,6 +11,7 @@ from kascade.benchmarks.quality_cases import Case, lacking, measured_cases, simu
 from kascade.benchmarks.quality_methods import Contender, bart_missing, classical, trained
 from kascade.benchmarks.quality_report import case_figure, quality_csv, quality_markdown
 from kascade.data.atomic import atomic_output, refuse_existing
+from kascade.errors import ConfigError
 from kascade.recon.outputs import make_folder
 from kascade.report.figures import save_figure
 
@@ -72,8 +73,11 @@ def plan_quality(
     Raises
     ------
     ConfigError
-        If a folder, a model or a case is not there.
+        If a folder, a subject, a model or a case is not there, or two subjects have one name.
     """
+    absent = [path for path in subjects if not path.is_file()]
+    if absent:
+        raise ConfigError(f"{absent[0]}: there is no such file; expected a NIfTI volume to simulate scans of")
     notes = []
     found: list[Case] = []
     if data is None:

@@ -20,7 +20,7 @@ from kascade.benchmarks.quality_methods import Attempt, Contender, classical, tr
 from kascade.benchmarks.quality_report import case_figure, quality_csv, quality_markdown, quality_table
 from kascade.benchmarks.quality_run import plan_quality, run_quality
 from kascade.data import Scan
-from kascade.errors import ConfigError, KascadeError, OutputError
+from kascade.errors import ConfigError, FileFormatError, KascadeError, OutputError
 from kascade.physics import ifft
 from kascade.physics.rss import rss
 from kascade.report.head_score import score_against_rss
@@ -78,6 +78,16 @@ def test_a_method_that_fails_does_not_stop_the_others() -> None:
     assert [row.method for row in result.rows] == ["TV"]
     assert result.problems == ("disc: wavelet: out of order",)
     assert told == ["disc: wavelet", "disc: TV"]
+
+
+def test_data_that_cannot_be_read_do_not_stop_the_other_cases() -> None:
+    def damaged() -> list[Piece]:
+        raise FileFormatError("x.nii: is truncated")
+
+    results = list(run_cases([replace(case("bad"), pieces=damaged), case()], {"TV": noisy([0.1])}))
+    assert results[0].problems == ("bad: x.nii: is truncated",) and not results[0].rows
+    assert [row.case for row in results[1].rows] == ["disc"]
+    assert case_figure(results[0]) is None and "- bad: x.nii: is truncated" in quality_markdown(results)
 
 
 def test_nothing_to_compare_is_refused() -> None:
@@ -238,6 +248,16 @@ def test_a_run_writes_tables_and_figures(small: None, tmp_path: Path) -> None:
     assert scores["zero-filled"] < scores["SENSE"] < max(scores["wavelet"], scores["TV"])
     with pytest.raises(OutputError, match=r"quality\.csv: exists already"):
         run_quality(plan, tmp_path / "q")
+
+
+def test_subjects_that_are_not_there_or_of_one_name_are_refused_before_any_work(small: None, tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "T1.nii.gz").write_bytes(b"")
+    with pytest.raises(ConfigError, match=r"no\.nii: there is no such file; expected a NIfTI volume"):
+        plan_quality(subjects=[tmp_path / "no.nii"])
+    with pytest.raises(ConfigError, match="two cases are called 'T1-r4'"):
+        plan_quality(subjects=[tmp_path / "a/T1.nii.gz", tmp_path / "b/T1.nii.gz"])
 
 
 def test_data_that_are_not_there_are_told(small: None, tmp_path: Path) -> None:
