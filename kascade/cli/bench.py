@@ -25,6 +25,8 @@ def root() -> None:
     kascade bench speed
 
     kascade bench quality -o q/
+
+    kascade bench lambda -o lam/
     """
 
 
@@ -153,3 +155,64 @@ def quality(
     if lines:
         console.table(columns, lines)
     console.note(f"{output / 'quality.md'}, and a figure for each case in {output}")
+
+
+@app.command("lambda")
+def schedules(
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder of everything.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            metavar="FOLDER",
+            envvar="KASCADE_DATA",
+            help="Training images (folders as in the recipe) and kspace/full.cfl. Without it: phantom heads only.",
+        ),
+    ] = None,
+    schedule: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--schedule",
+            metavar="NAME|NUMBER",
+            help="tied, predicted, table1, geometric, or a constant lambda; may be given again. learned is always "
+            "there. (default: all, and 1, 2.5 and 6)",
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Trainings of each schedule.")] = 3,
+    steps: Annotated[
+        int | None, typer.Option("--steps", min=1, help="Steps of each training, instead of the recipe's.")
+    ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option("--recipe", metavar="FILE", help="What all trainings share. (default: lambda-benchmark.yaml)"),
+    ] = None,
+    force: Force = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Compare learned and fixed lambda schedules on one budget.
+
+    Trains one small cascade for each schedule and seed, up to ten minutes
+    each, and tests all on heads that none has seen. May be stopped at any
+    time: the same command goes on. Writes lambda.md, tables and figures, with
+    the sweep of plain SENSE over lambda; trainings lie in runs/. --force
+    replaces tables, figures and trainings by another recipe, no others.
+
+    [bold]Examples[/bold]
+
+    kascade bench lambda -o lam/ --data DATA
+
+    kascade bench lambda -o lam/ --schedule tied --schedule 2.5 --seeds 1
+    """
+    from kascade.benchmarks.lambda_schedules_report import difference_rows, score_rows
+    from kascade.benchmarks.lambda_schedules_run import plan_lambda, run_lambda
+
+    plan = plan_lambda(data, schedule or [], seeds, steps, recipe)
+    for line in plan.notes:
+        console.note(line)
+    with console.progress() as bar:
+        results = run_lambda(plan, output, force, bar.narrator(plan.steps), console.note)
+    console.table(*score_rows(results))
+    if len(results.schedules) > 1:
+        console.table(*difference_rows(results))
+    console.note(f"{output / 'lambda.md'}, tables and figures in {output}")
