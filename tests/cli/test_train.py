@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from kascade.train.recipe import parse_recipe, with_steps
 from kascade.unroll import load_model
 from tests.cli.conftest import Run
 
@@ -54,6 +55,9 @@ def test_a_model_is_trained_and_continued(kascade: Callable[..., Run], recipe: P
     assert more.code == 0 and not more.err
     assert load_model("runs/little/last.safetensors").card["steps"] == 3
     assert json.loads(Path("runs/little/recipe.json").read_text())["training"]["steps"] == 3
+    known = load_model("runs/little/last.safetensors").card["recipe"]  # what the weights came from, not the file as it is
+    assert parse_recipe(known) == with_steps(parse_recipe(RECIPE), 3)
+    assert Path("runs/little/recipe.yaml").read_text() == known
 
 
 def test_a_wrong_recipe_is_told_in_one_line(kascade: Callable[..., Run], recipe: Path) -> None:
