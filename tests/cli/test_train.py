@@ -55,7 +55,7 @@ def test_a_model_is_trained_and_continued(kascade: Callable[..., Run], recipe: P
     assert more.code == 0 and not more.err
     assert load_model("runs/little/last.safetensors").card["steps"] == 3
     assert json.loads(Path("runs/little/recipe.json").read_text())["training"]["steps"] == 3
-    known = load_model("runs/little/last.safetensors").card["recipe"]  # what the weights came from, not the file as it is
+    known = load_model("runs/little/last.safetensors").card["recipe"]
     assert parse_recipe(known) == with_steps(parse_recipe(RECIPE), 3)
     assert Path("runs/little/recipe.yaml").read_text() == known
 
