@@ -98,7 +98,9 @@ def found_models() -> dict[Path, str]:
             raise ConfigError(f"${FOLDER_VARIABLE}={own} is not a folder; name one with {SUFFIX} files, or unset it")
         found |= {path: path.stem for path in sorted(folder.glob(f"*{SUFFIX}"))}
         found |= {path: path.parent.name for path in sorted(folder.glob(f"*/{BEST}"))}
-    return found | {path: path.parent.name for path in sorted(Path("runs").glob(f"*/{BEST}"))}
+    found |= {path: path.parent.name for path in sorted(Path("runs").glob(f"*/{BEST}"))}
+    once = {path.resolve(): path for path in reversed(found)}  # the two folders may be one
+    return {path: name for path, name in found.items() if once[path.resolve()] == path}
 
 
 def find_model(name: str | os.PathLike[str]) -> Path:

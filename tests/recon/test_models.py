@@ -42,6 +42,14 @@ def test_models_of_the_user_are_found(shipped: Path, tmp_path: Path, monkeypatch
     assert models.find_model(own / "mine.safetensors") == own / "mine.safetensors"
 
 
+def test_a_folder_of_models_that_is_that_of_the_runs_is_listed_once(
+    shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_folder(tmp_path / "runs", "brain-1")
+    monkeypatch.setenv(models.FOLDER_VARIABLE, str(tmp_path / "runs"))
+    assert models.found_models() == {tmp_path / "runs" / "brain-1" / "best.safetensors": "brain-1"}
+
+
 def test_a_wrong_name_tells_which_there_are(shipped: Path, tmp_path: Path) -> None:
     save_tiny_model(shipped / "brain.safetensors")
     with pytest.raises(ConfigError, match="there is no model 'magic'; there are brain"):
