@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["ResUNet", "fine_contrast"]
+__all__ = ["ResUNet", "fine_contrast", "smooth_phase"]
 
 WINDOWS = (3, 5)  # pixels over which the bands below are averaged
 
@@ -32,6 +32,10 @@ class ResUNet(nn.Module):
         Residual blocks (convolution, ReLU, convolution) per level, on the way down and on the way up.
     bound : float
         Largest correction, in units of the finest contrast.
+    demodulate : bool
+        Take the smooth phase off before the network and put it back after: what is left is mostly real, whatever coils
+        and field do to the phase, and noise and aliasing in the imaginary part are easily told from the object. For
+        real and imaginary part as the two channels.
 
     References
     ----------
@@ -47,9 +51,12 @@ class ResUNet(nn.Module):
         levels: int = 2,
         blocks: int = 1,
         bound: float = 5.0,
+        demodulate: bool = False,
     ) -> None:
         super().__init__()
-        self.stride, self.bound = 2**levels, bound
+        if demodulate and (in_channels, out_channels) != (2, 2):
+            raise ValueError("demodulate is for a real and an imaginary channel in and out")
+        self.stride, self.bound, self.demodulate = 2**levels, bound, demodulate
         widths = [channels * 2**level for level in range(levels + 1)]
         self.head = nn.Conv2d(in_channels * (len(WINDOWS) + 1) + 1, channels, 5, padding=2)
         self.down = nn.ModuleList(_blocks(width, blocks) for width in widths[:-1])
@@ -64,6 +71,12 @@ class ResUNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, in_channels, rows, columns) to (batch, out_channels, rows, columns)."""
+        if not self.demodulate:
+            return self._restore(x)
+        phase = smooth_phase(x)
+        return _turn(self._restore(_turn(x, phase, -1)), phase, 1)
+
+    def _restore(self, x: Tensor) -> Tensor:
         local, unit = fine_contrast(x)
         features = self.head(torch.cat((*_bands(x / unit), torch.log1p(local / unit)), dim=1))
         skips = []
@@ -102,6 +115,28 @@ def fine_contrast(x: Tensor) -> tuple[Tensor, Tensor]:
     median = size.flatten(1).median(1).values[:, None, None, None]
     unit = median + 0.05 * size.mean((-2, -1), keepdim=True)
     return local, torch.where(unit > 0, unit, 1)
+
+
+@torch.no_grad()
+def smooth_phase(x: Tensor) -> Tensor:
+    """Phase factor of an image averaged over about 7 x 7 pixels: cosine and sine, (batch, 2, rows, columns).
+
+    Parameters
+    ----------
+    x : Tensor
+        Real and imaginary part, (batch, 2, rows, columns); where both averages are 0 the factor is 1.
+    """
+    mean = _average(_average(x, 5), 5)
+    size = torch.linalg.vector_norm(mean, dim=1, keepdim=True)
+    one = torch.tensor([1.0, 0.0], dtype=x.dtype, device=x.device)[:, None, None]
+    return torch.where(size > 0, mean / torch.where(size > 0, size, 1), one)
+
+
+def _turn(x: Tensor, phase: Tensor, sign: int) -> Tensor:
+    """Multiply by the phase factor (sign 1) or its conjugate (sign -1)."""
+    (real, imag), (cosine, sine) = x.unbind(1), phase.unbind(1)
+    sine = sign * sine
+    return torch.stack((real * cosine - imag * sine, imag * cosine + real * sine), dim=1)
 
 
 def _bands(u: Tensor) -> list[Tensor]:

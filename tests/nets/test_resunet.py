@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from kascade.nets.resunet import ResUNet, _bands, fine_contrast
+from kascade.nets.resunet import ResUNet, _bands, fine_contrast, smooth_phase
 
 
 @pytest.fixture
@@ -66,3 +66,28 @@ def test_bands_add_up_before_they_are_companded(image: Tensor) -> None:
 
 def test_sizes_other_than_multiples_of_the_stride_are_the_adapters_work() -> None:
     assert ResUNet(channels=2, levels=3).stride == 8
+
+
+def test_demodulated_networks_turn_with_a_constant_phase(image: Tensor) -> None:
+    """f(exp(i phi) x) = exp(i phi) f(x): what the phase of the scanner is does not matter."""
+    network = trained_looking(demodulate=True).double()
+    x = torch.complex(*image.double().unbind(1))
+
+    def apply(z: Tensor) -> Tensor:
+        return torch.complex(*network(torch.stack((z.real, z.imag), dim=1)).unbind(1))
+
+    turn = torch.polar(torch.ones(1), torch.tensor(2.0)).to(torch.complex128)
+    torch.testing.assert_close(apply(turn * x), turn * apply(x))
+    assert float((apply(x) - x).detach().abs().max()) > 0.01
+
+
+def test_smooth_phase_follows_a_ramp_and_is_one_where_nothing_is() -> None:
+    ramp = 0.3 * torch.arange(32.0).expand(1, 32, 32)
+    factor = smooth_phase(torch.stack((ramp.cos(), ramp.sin()), dim=1))
+    torch.testing.assert_close(factor[0, 0, 8:-8, 8:-8], ramp.cos()[0, 8:-8, 8:-8], atol=1e-4, rtol=0)
+    assert torch.equal(smooth_phase(torch.zeros(1, 2, 4, 4))[0, :, 0, 0], torch.tensor([1.0, 0.0]))
+
+
+def test_demodulation_needs_two_channels() -> None:
+    with pytest.raises(ValueError, match="real and an imaginary"):
+        ResUNet(1, 1, demodulate=True)

@@ -58,9 +58,15 @@ def _geometry(
 
 
 def _phase(shape: torch.Size, fov_mm: tuple[float, float], rng: np.random.Generator) -> Tensor:
+    """Smooth phase; for some scans also a shifted echo (a ramp) and a rough field, as beside air in gradient echoes."""
     y, x = ((torch.arange(n) - n // 2) * (length / n) for n, length in zip(shape, fov_mm, strict=True))
     strength = rng.uniform(0.1, 2.0)
     phase: Tensor = object_phase(x, y, 0.0, strength, int(rng.integers(2**31))).float()
+    if rng.uniform() < 0.3:
+        across, down = (2 * math.pi * rng.uniform(-4, 4, 2)).tolist()
+        phase = phase + across * x / fov_mm[1] + down * y[:, None] / fov_mm[0]
+    if rng.uniform() < 0.4:
+        phase = phase + rng.uniform(0.2, 2.5) * smooth_field(shape, int(rng.integers(4, 13)), rng)
     return phase
 
 
