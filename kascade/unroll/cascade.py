@@ -29,8 +29,8 @@ class Trace:
     x : list of Tensor
         Images after the SENSE step, (*batch, rows, columns).
     z : list of Tensor
-        Images after the prior; one fewer than `x` where the cascade ends with a SENSE step. In training mode a loss may
-        be computed from them: they keep their graph.
+        Images after the prior; one fewer than `x` where the cascade ends with a SENSE step. Those of an `UnrolledSENSE`
+        in training mode keep their graph: a loss may be computed from them.
     lam : list of Tensor
         Lambda of each solve, scalar or (*batch,).
     cg_iterations : list of Tensor

@@ -108,8 +108,9 @@ class Predicted(LambdaSchedule):
     """Lambda from the data: log lambda_n is linear in log R and in the log noise level, with trained coefficients.
 
     R is the true acceleration of each item; its logarithm counts from R = 3, that of the noise level from 0.03, so that
-    `log_lam` is what a common scan gets. The noise level is the RMS of the outer tenth of the columns relative to
-    the RMS of the whole k-space, over acquired samples: crude, but scale-free and there without a noise scan.
+    `log_lam` is what a common scan gets. The noise level is the RMS of a tenth of the columns at either edge relative
+    to the RMS of the whole k-space, over acquired samples: crude, but scale-free and there without a noise scan. Where
+    nothing was acquired at the edges it counts as 3e-5.
     """
 
     def __init__(self, iterations: int, first: float = 6.0, last: float = 1.0) -> None:
