@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from kascade.errors import ConfigError, FileFormatError, KascadeError, MissingExtraError, OutputError
 from kascade.train import run as run_module
+from kascade.train.keeper import Keeper
 from kascade.train.log import RunLog, read_metrics
 from kascade.train.run import check_run, train
 from kascade.unroll import load_model
@@ -165,6 +166,31 @@ def test_a_training_is_resumed_twice(whole: Path, tmp_path: Path, monkeypatch: p
     killed(monkeypatch, 6, tiny_recipe(), folder, resume=True)
     train(tiny_recipe(), TinyData(), folder, resume=True)
     assert_equal_weights(whole / "last.safetensors", folder / "last.safetensors")
+
+
+def test_a_kill_while_the_state_is_written_costs_one_interval(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights and card are new by then, the state is the old one, and half of the new one lies beside it."""
+    saved = Keeper._checkpoint
+
+    def dies(self: Keeper, trainer: Any) -> None:
+        if trainer.global_step > 3:
+            (tmp_path / "run/.last.ckpt.part").write_bytes(b"half")
+            raise Killed
+        saved(self, trainer)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Keeper, "_checkpoint", dies)
+        with pytest.raises(Killed):
+            train(tiny_recipe(), TinyData(), tmp_path / "run")
+    assert load_model(tmp_path / "run/last.safetensors").card["steps"] == 6
+    told: list[str] = []
+    train(tiny_recipe(), TinyData(), tmp_path / "run", resume=True, told=told.append)
+    assert told[0] == "resuming from step 3"
+    for name in ("last.safetensors", "best.safetensors"):
+        assert_equal_weights(whole / name, tmp_path / "run" / name)
+    assert not list((tmp_path / "run").glob(".*"))
 
 
 @pytest.mark.parametrize(
