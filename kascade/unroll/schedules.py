@@ -27,6 +27,7 @@ NICKEL_TABLE_1 = (7.05, 7.05, 3.91, 1.85, 1.11, 0.91)
 """Regularization strengths that Nickel's training arrived at (Siemens Healthineers 2025, Table 1)."""
 
 LIMITS = (0.1, 20.0)
+COMMON_NOISE = 0.03
 
 
 def _log_spaced(first: float, last: float, count: int) -> Tensor:
@@ -110,7 +111,7 @@ class Predicted(LambdaSchedule):
     R is the true acceleration of each item; its logarithm counts from R = 3, that of the noise level from 0.03, so that
     `log_lam` is what a common scan gets. The noise level is the RMS of a tenth of the columns at either edge relative
     to the RMS of the whole k-space, over acquired samples: crude, but scale-free and there without a noise scan. Where
-    nothing was acquired at the edges it counts as 3e-5.
+    nothing was acquired at the edges it counts as 0.03.
     """
 
     def __init__(self, iterations: int, first: float = 6.0, last: float = 1.0) -> None:
@@ -126,7 +127,8 @@ class Predicted(LambdaSchedule):
         edge = max(y.shape[-1] // 10, 1)
         outer = torch.cat((y[..., :edge], y[..., -edge:]), dim=-1)
         noise = _rms(outer, item) / _rms(y, item).clamp(min=1e-30)
-        features = torch.stack(((acceleration / 3).log(), (noise / 0.03).clamp(min=1e-3).log()), dim=-1)
+        noise = torch.where(noise > 0, noise, COMMON_NOISE)  # nothing was acquired there
+        features = torch.stack(((acceleration / 3).log(), (noise / COMMON_NOISE).clamp(min=1e-3).log()), dim=-1)
         return (self.log_lam[iteration] + features @ self.slopes[iteration]).exp().clamp(*LIMITS)
 
 

@@ -223,3 +223,14 @@ def test_predicted_lambda_follows_acceleration_whatever_the_amplitude() -> None:
     lam = schedule(0, E, y)
     assert lam.shape == (2,) and bool(lam[1] > lam[0])
     torch.testing.assert_close(schedule(0, E, 1e-5 * y), lam, rtol=1e-4, atol=1e-4)
+
+
+def test_predicted_lambda_does_not_jump_where_the_edges_were_not_acquired() -> None:
+    """As for a random mask that leaves the outer columns out: to see no noise is not to know that there is none."""
+    E, y = problem((2,))
+    y[1, :, :, :2] = y[1, :, :, -2:] = 0
+    schedule = Predicted(3)
+    with torch.no_grad():
+        schedule.slopes[:, 1] = 1.0
+        lam = schedule(0, E, y).tolist()
+    assert lam[0] != pytest.approx(6.0, rel=0.1) and lam[1] == pytest.approx(6.0, rel=1e-5)
