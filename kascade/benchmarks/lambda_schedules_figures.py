@@ -87,7 +87,8 @@ def meaning_figure(examples: Sequence[SenseExample], truth: Image) -> Figure:
     height = width * rows / columns
     right = left + (1 + len(examples)) * (width + gap)
     figure = new_figure(right + 0.1, head + 3 * (height + gap) + 0.1)
-    caption(figure, right / 2, 0.28, f"λ bounds the noise that regularized SENSE passes on, here at R = {ACCELERATIONS[0]}", 14)
+    title = f"λ bounds the noise that regularized SENSE passes on, here at R = {ACCELERATIONS[0]}"
+    caption(figure, right / 2, 0.28, title, 14)
     peak = upper_limit(truth)
     limits = float(np.log(0.5)), float(np.log(np.nanpercentile([example.gain for example in examples], 99.5)))
     caption(figure, left + width / 2, head - 0.38, "Noise-free truth", 12)

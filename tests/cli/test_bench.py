@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from kascade.benchmarks.lambda_schedules_run import LambdaPlan
 from kascade.benchmarks.quality import CaseResult, QualityRow
 from kascade.benchmarks.quality_cases import Case
 from kascade.benchmarks.quality_run import QualityPlan
 from kascade.benchmarks.speed_rows import Row
+from tests.benchmarks.lambda_tiny import made_up
 
 ROWS = [
     Row("sense", "kascade", version="1", median_s=0.1, minimum_s=0.1, calls=2, ratio=1.0),
@@ -107,3 +109,67 @@ def test_quality_refuses_an_unknown_case(kascade, tmp_path, monkeypatch):
     assert run.code == 2
     assert "case 't1-r4' is unknown or its data are not there" in run.err
     assert not (tmp_path / "q").exists()
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Arguments with which the lambda benchmark was called; it trains nothing."""
+    calls = []
+    results = made_up(seeds=2)
+
+    def plan(*arguments):
+        calls.append(arguments)
+        return LambdaPlan(results.recipe, results.schedules, (1, 2), None, ("no data",))
+
+    def run(plan, folder, force, progress, told):
+        calls.append((folder, force))
+        progress("training learned, seed 1")
+        told("learned, seed 1: step 3")
+        return results
+
+    monkeypatch.setattr("kascade.benchmarks.lambda_schedules_run.plan_lambda", plan)
+    monkeypatch.setattr("kascade.benchmarks.lambda_schedules_run.run_lambda", run)
+    monkeypatch.delenv("KASCADE_DATA", raising=False)
+    return calls
+
+
+def test_lambda_options_reach_the_benchmark_and_the_tables_are_printed(kascade, trained, tmp_path):
+    options = (
+        "--data",
+        "d",
+        "--schedule",
+        "tied",
+        "--schedule",
+        "2.5",
+        "--seeds",
+        2,
+        "--steps",
+        9,
+        "--recipe",
+        "r.yaml",
+    )
+    run = kascade("bench", "lambda", "-o", tmp_path, *options, "--force")
+    assert run.code == 0, run.err
+    assert trained == [(Path("d"), ["tied", "2.5"], 2, 9, Path("r.yaml")), (tmp_path, True)]
+    lines = [line.split() for line in run.out.splitlines()]
+    assert ["learned", "31.00"] in [line[:2] for line in lines]
+    assert any(line[:1] == ["tied"] and line[1].startswith("+0.5") for line in lines)
+    assert "no data" in run.err and "learned, seed 1: step 3" in run.err and "lambda.md" in run.err
+
+
+def test_lambda_by_default_compares_everything(kascade, trained, tmp_path, monkeypatch):
+    monkeypatch.setenv("KASCADE_DATA", "measured")
+    assert kascade("bench", "lambda", "-o", tmp_path, "--quiet").err == ""
+    assert trained == [(Path("measured"), [], 3, None, None), (tmp_path, False)]
+
+
+def test_lambda_refuses_what_it_does_not_know(kascade, tmp_path, monkeypatch):
+    monkeypatch.delenv("KASCADE_DATA", raising=False)
+    for options, complaint in (
+        (("--schedule", "magic"), "schedule 'magic': expected learned, tied"),
+        (("--recipe", tmp_path / "none.yaml"), "none.yaml: cannot be read"),
+        (("--data", tmp_path / "none"), "none: not a folder"),
+    ):
+        run = kascade("bench", "lambda", "-o", tmp_path / "lam", *options)
+        assert run.code == 2 and complaint in run.err
+    assert not (tmp_path / "lam").exists()
