@@ -67,7 +67,7 @@ def train(
         plan,
         examples,
         folder,
-        text=text if steps is None else None,
+        text=text if steps is None and seed is None else None,
         resume=resume,
         force=force,
         accelerator=accelerator,

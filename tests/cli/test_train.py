@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from kascade.train.recipe import parse_recipe, with_steps
+from kascade.train.recipe import parse_recipe, with_training
 from kascade.unroll import load_model
 from tests.cli.conftest import Run
 
@@ -56,8 +56,15 @@ def test_a_model_is_trained_and_continued(kascade: Callable[..., Run], recipe: P
     assert load_model("runs/little/last.safetensors").card["steps"] == 3
     assert json.loads(Path("runs/little/recipe.json").read_text())["training"]["steps"] == 3
     known = load_model("runs/little/last.safetensors").card["recipe"]
-    assert parse_recipe(known) == with_steps(parse_recipe(RECIPE), 3)
+    assert parse_recipe(known) == with_training(parse_recipe(RECIPE), steps=3)
     assert Path("runs/little/recipe.yaml").read_text() == known
+
+
+def test_another_seed_stands_in_the_recipe_that_is_kept(kascade: Callable[..., Run], recipe: Path) -> None:
+    run = kascade("train", recipe, "--seed", "5", "--steps", "1", "--accelerator", "cpu")
+    assert run.code == 0, run.err
+    kept = parse_recipe(Path("runs/little/recipe.yaml").read_text())
+    assert (kept.training.seed, kept.training.steps) == (5, 1)
 
 
 def test_a_wrong_recipe_is_told_in_one_line(kascade: Callable[..., Run], recipe: Path) -> None:
