@@ -91,7 +91,6 @@ class ResUNet(nn.Module):
         return x[:, : correction.shape[1]] + unit * correction
 
 
-@torch.no_grad()
 def fine_contrast(x: Tensor) -> tuple[Tensor, Tensor]:
     """Magnitude of the finest diagonal differences of images: mean around each pixel, median of the whole image.
 
@@ -117,7 +116,6 @@ def fine_contrast(x: Tensor) -> tuple[Tensor, Tensor]:
     return local, torch.where(unit > 0, unit, 1)
 
 
-@torch.no_grad()
 def smooth_phase(x: Tensor) -> Tensor:
     """Phase factor of an image averaged over about 7 x 7 pixels: cosine and sine, (batch, 2, rows, columns).
 
