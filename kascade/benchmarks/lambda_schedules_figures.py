@@ -38,9 +38,10 @@ def cascade_figure(results: LambdaResults) -> Figure:
             x, z = (table_of(results.scores, name, accel, step).mean((0, 1)) for step in ("x", "z"))
             places = np.arange(1, len(x) + 1)
             path = sorted([*zip(places, x, strict=True), *zip(places + 0.5, z, strict=True)])
-            axes.plot(*zip(*path, strict=True), color=color, linewidth=1.3, label=name)
-            axes.plot(places, x, "o", color=color, markersize=5, markerfacecolor="white")
-            axes.plot(places + 0.5, z, "o", color=color, markersize=5)
+            top = 3.5 if name == REFERENCE else 2.0  # over the others
+            axes.plot(*zip(*path, strict=True), color=color, linewidth=1.3, label=name, zorder=top)
+            axes.plot(places, x, "o", color=color, markersize=5, markerfacecolor="white", zorder=top)
+            axes.plot(places + 0.5, z, "o", color=color, markersize=5, zorder=top)
         _style(axes, "iteration", "PSNR [dB]", places)
         caption(figure, 5.4 * index + 3.0, 0.28, f"R = {accel}", 12, "black")
     axes.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.01, 1.0))
@@ -60,7 +61,7 @@ def lambda_figure(results: LambdaResults) -> Figure:
         tables = {accel: table_of(results.scores, name, accel, "lam") for accel in ACCELERATIONS}
         for (label, table), line in zip(_curves(name, tables).items(), ("-", "--"), strict=False):
             places = np.arange(1, table.shape[-1] + 1)
-            label = "table1 (Nickel)" if name == "table1" else label
+            label = {"table1": "table1 (Nickel)", REFERENCE: f"{label} (dots: seeds)"}.get(name, label)
             axes.plot(
                 places, table.mean((0, 1)), line, color=color, linewidth=1.8, marker="o", markersize=4, label=label
             )

@@ -195,13 +195,13 @@ def _trainings(
 ) -> list[TrainedSchedule]:
     tell("reading training images")
     images = TrainingData(plan.recipe.data, plan.data or Path(), plan.seeds[0])
-    done = []
+    done: list[TrainedSchedule] = []
     for seed in plan.seeds:
         data = copy.copy(images)  # the same volumes, other random numbers
         data.seed = seed
         for schedule in plan.schedules:
             name = f"{schedule.name}, seed {seed}"
-            tell(f"training {name}")
+            tell(f"training {name} ({len(done) + 1} of {len(plan.seeds) * len(plan.schedules)})")
             trained = train_schedule(
                 schedule_recipe(plan.recipe, schedule, seed),
                 data,

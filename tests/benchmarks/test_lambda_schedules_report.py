@@ -110,7 +110,7 @@ def test_predicted_lambdas_are_told_for_each_acceleration() -> None:
     text = lambda_markdown(results)
     assert "| predicted, R = 4 | 4.00 | 1.00 |" in text and "| predicted, R = 6 | 6.00 | 1.00 |" in text
     labels = [text.get_text() for text in lambda_figure(results).axes[0].get_legend().get_texts()]
-    assert labels == ["learned", "predicted, R = 4", "predicted, R = 6"]
+    assert labels == ["learned (dots: seeds)", "predicted, R = 4", "predicted, R = 6"]
 
 
 def test_the_figure_along_the_cascade_holds_x_and_z_in_turn() -> None:
