@@ -19,9 +19,9 @@ from kascade.train.losses import image_loss
 from kascade.train.precision import use_bfloat16
 from kascade.train.recipe import Recipe
 from kascade.train.scores import Score, score
+from kascade.train.start import load_start
 from kascade.unroll import CascadeOutput, LambdaSchedule
 from kascade.unroll.config import build_cascade
-from kascade.unroll.weights import load_model
 
 __all__ = ["CascadeTraining", "copy_priors", "learning_rate_factor"]
 
@@ -52,7 +52,7 @@ class CascadeTraining(LightningModule):
         self.recipe, self.config = recipe, recipe.training
         self.model = build_cascade(recipe.model)
         if self.config.start_from is not None:
-            copy_priors(load_model(self.config.start_from).model, self.model, self.config.start_from)
+            copy_priors(load_start(self.config.start_from).model, self.model, self.config.start_from)
         if self.config.precision == "bf16":
             use_bfloat16(self.model)
         self.average = _average(self.model, self.config.ema) if self.config.ema else None

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import importlib.util
-import logging
-import signal
-import threading
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from kascade.errors import ConfigError, FileFormatError, KascadeError, MissingExtraError
+from kascade.errors import ConfigError, FileFormatError, MissingExtraError
 from kascade.train.environment import environment
 from kascade.train.examples import TrainingData
 from kascade.train.folder import RunFolder
 from kascade.train.recipe import Recipe, TrainingConfig
+from kascade.train.session import interruptible, quiet_lightning
+from kascade.train.start import load_start
 
 if TYPE_CHECKING:
-    from kascade.train.keeper import Keeper
+    from pytorch_lightning import Callback, Trainer
 
 __all__ = ["Trained", "check_run", "is_first_process", "train"]
 
@@ -54,14 +51,17 @@ def check_run(recipe: Recipe, folder: Path, resume: bool = False, force: bool = 
     ------
     MissingExtraError
         If Lightning is not installed.
-    OutputError, ConfigError
+    OutputError, ConfigError, FileFormatError
         As `train`.
     """
     for package in ("pytorch_lightning", "tensorboard"):
         if importlib.util.find_spec(package) is None:
             raise MissingExtraError(package, "train", "training")
     if is_first_process():
-        RunFolder(Path(folder)).check(recipe, resume, force)
+        run = RunFolder(Path(folder))
+        run.check(recipe, resume, force)
+        if recipe.training.start_from is not None:
+            load_start(recipe.training.start_from)
 
 
 def train(
@@ -118,26 +118,21 @@ def train(
         If another training is in the folder, or it cannot be written.
     ConfigError
         If the resumed training had another recipe, or there are not so many devices.
+    FileFormatError
+        If the saved state is damaged, or the file of `training.start_from` is not there or damaged.
     KascadeError
         If loss or gradient become infinite.
     """
     check_run(recipe, folder, resume, force)
     run = RunFolder(Path(folder))
     written = _as_yaml(recipe) if text is None else text
-    with _quiet_lightning():
-        if is_first_process():
-            run.prepare(recipe, written, environment(recipe.training.seed), resume)
-        return _fit(
-            recipe,
-            data,
-            run,
-            written,
-            resume,
-            accelerator,
-            devices,
-            progress,
-            told if told and is_first_process() else _silent,
-        )
+    note = told if told and is_first_process() else _silent
+    state = _saved_state(run) if resume and run.checkpoint.exists() else None
+    if state is not None and _has_ended(state, recipe.training):
+        note(f"{run.path}: this training has ended (step {state['global_step']}); nothing is left to do")
+        return _result(run, _kept(state)["best"])
+    with quiet_lightning():
+        return _fit(recipe, data, run, written, state, resume, note, accelerator, devices, progress)
 
 
 def _fit(
@@ -145,15 +140,14 @@ def _fit(
     data: TrainingData,
     run: RunFolder,
     text: str,
+    state: dict[str, Any] | None,
     resume: bool,
+    told: Callable[[str], None],
     accelerator: str,
     devices: int,
     progress: bool,
-    told: Callable[[str], None],
 ) -> Trained:
-    import pytorch_lightning as pl
-    from lightning_fabric.utilities.exceptions import MisconfigurationException
-
+    """Train; whatever can be found out before goes first, and only then is the folder touched."""
     from kascade.train.batches import Batches, shares
     from kascade.train.keeper import Keeper
     from kascade.train.log import RunLog
@@ -164,20 +158,37 @@ def _fit(
     shares(range(1), config.batch, 0, devices)  # raises where devices cannot share a batch
     pictures = ValidationImages(run)
     keeper = Keeper(run, text, data, pictures, told)
-    state = _saved_state(run) if resume and run.checkpoint.exists() else None
+    callbacks = [RunLog(run, told), pictures, keeper]
+    trainer = _trainer(run.path, callbacks, _epochs(config, state), accelerator, devices, progress)
+    training = CascadeTraining(recipe)
+    batches = Batches(data, config)
+    if is_first_process():
+        run.prepare(recipe, text, environment(config.seed), resume)
     if state is not None:
-        saved = state["callbacks"][keeper.state_key]
-        if saved["stopped"] or state["global_step"] >= config.steps:
-            told(f"{run.path}: this training has ended (step {state['global_step']}); nothing is left to do")
-            return _result(run, saved["best"])
         told(f"resuming from step {state['global_step']}")
+    with interruptible(keeper):
+        trainer.fit(
+            training,
+            datamodule=batches,
+            ckpt_path=run.checkpoint if state is not None else None,
+            weights_only=True,
+        )
+    return _result(run, keeper.best)
+
+
+def _trainer(
+    folder: Path, callbacks: list[Callback], epochs: int, accelerator: str, devices: int, progress: bool
+) -> Trainer:
+    import pytorch_lightning as pl
+    from lightning_fabric.utilities.exceptions import MisconfigurationException
+
     try:
-        trainer = pl.Trainer(
+        return pl.Trainer(
             accelerator=_accelerator(accelerator),
             devices=devices,
             strategy="ddp" if devices > 1 else "auto",
-            max_epochs=_epochs(config, state),
-            callbacks=[RunLog(run, told), pictures, keeper],
+            max_epochs=epochs,
+            callbacks=callbacks,
             logger=False,
             enable_checkpointing=False,
             enable_model_summary=False,
@@ -185,20 +196,21 @@ def _fit(
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
             reload_dataloaders_every_n_epochs=1,
-            default_root_dir=run.path,
+            default_root_dir=folder,
         )
     except (MisconfigurationException, ValueError) as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"accelerator {accelerator}, devices {devices}: {reason[:200]}") from error
-    training = CascadeTraining(recipe)
-    with _interruptible(keeper):
-        trainer.fit(
-            training,
-            datamodule=Batches(data, config),
-            ckpt_path=run.checkpoint if state is not None else None,
-            weights_only=True,
-        )
-    return _result(run, keeper.best)
+
+
+def _kept(state: dict[str, Any]) -> dict[str, Any]:
+    """What `Keeper` put into a saved state."""
+    kept: dict[str, Any] = state["callbacks"]["Keeper"]
+    return kept
+
+
+def _has_ended(state: dict[str, Any], config: TrainingConfig) -> bool:
+    return bool(_kept(state)["stopped"] or state["global_step"] >= config.steps)
 
 
 def _epochs(config: TrainingConfig, state: dict[str, Any] | None) -> int:
@@ -247,44 +259,3 @@ def _as_yaml(recipe: Recipe) -> str:
 
     text: str = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
     return text
-
-
-@contextmanager
-def _interruptible(keeper: Keeper) -> Iterator[None]:
-    """Have Ctrl-C raise KeyboardInterrupt, as ever, and SIGTERM an error; Lightning would exit, SIGTERM with code 0."""
-    from pytorch_lightning.utilities.exceptions import SIGTERMException
-
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except SIGTERMException as error:
-        raise KascadeError(f"ended by SIGTERM; --resume continues from step {keeper.saved_step}") from error
-    except SystemExit as error:
-        if isinstance(error.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from None
-        raise
-    finally:
-        if in_main_thread:  # Lightning leaves it ignored
-            signal.signal(signal.SIGINT, handler)
-
-
-@contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """Keep Lightning's notes and advice, which are not for users of a recipe, off the terminal."""
-    import pytorch_lightning  # noqa: F401 (sets the levels that are changed here)
-    from lightning_fabric.utilities.warnings import PossibleUserWarning
-
-    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"pytorch_lightning|lightning_fabric")
-        warnings.simplefilter("ignore", PossibleUserWarning)
-        warnings.filterwarnings("ignore", "This DataLoader will create")  # how many workers is the recipe's choice
-        levels = [logger.level for logger in loggers]
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)

@@ -313,6 +313,56 @@ def test_force_starts_again(tmp_path: Path) -> None:
     assert_equal_weights(tmp_path / "run/last.safetensors", tmp_path / "new/last.safetensors")
 
 
+@pytest.fixture
+def prior(tmp_path: Path) -> Path:
+    """Weights of a cascade of one iteration, to start from."""
+    train(tiny_recipe(name="prior", model={"iterations": 1}, training={"steps": 1}), TinyData(), tmp_path / "prior")
+    return tmp_path / "prior/best.safetensors"
+
+
+def test_what_cannot_begin_spoils_nothing(whole: Path, tmp_path: Path, prior: Path) -> None:
+    class NoValidation(TinyData):
+        def validation(self) -> Any:
+            raise ConfigError("no source has files for validation")
+
+    def content(folder: Path) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    (tmp_path / "damaged.safetensors").write_bytes(prior.read_bytes()[:-1])
+    of_one = {"start_from": str(prior)}
+    before = content(whole)
+    for recipe, data, options, message in (
+        (tiny_recipe(training={"start_from": "runs/little/best.safetensors"}), TinyData(), {}, "'little' first"),
+        (tiny_recipe(training={"start_from": "absent.safetensors"}), TinyData(), {}, "start_from: there is no file"),
+        (
+            tiny_recipe(training={"start_from": str(tmp_path / "damaged.safetensors")}),
+            TinyData(),
+            {},
+            r"training\.start_from: .*damaged",
+        ),
+        (
+            tiny_recipe(training=of_one, model={"prior": {"name": "resunet"}}),
+            TinyData(),
+            {},
+            r"training\.start_from: .*is not that of the recipe",
+        ),
+        (tiny_recipe(), TinyData(), {"devices": 3, "accelerator": "cpu"}, "cannot be shared by 3"),
+        (tiny_recipe(), TinyData(), {"accelerator": "nonsense"}, "accelerator nonsense"),
+        (tiny_recipe(), NoValidation(), {}, "no source has files"),
+    ):
+        for folder, force in ((whole, True), (tmp_path / "new", False)):
+            with pytest.raises(KascadeError, match=message) as caught:
+                train(recipe, data, folder, force=force, **options)
+            assert "\n" not in str(caught.value)
+    assert content(whole) == before
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_file_to_start_from_is_looked_for_before_data_are_read(tmp_path: Path) -> None:
+    with pytest.raises(FileFormatError, match=r"training\.start_from: there is no file .*train the recipe 'a' first"):
+        check_run(tiny_recipe(training={"start_from": "runs/a/best.safetensors"}), tmp_path / "run")
+
+
 def test_a_damaged_state_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     killed(monkeypatch, 4, tiny_recipe(), tmp_path / "run")
     state = tmp_path / "run/last.ckpt"
