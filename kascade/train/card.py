@@ -23,6 +23,7 @@ def model_card(
     steps: int,
     seconds: float,
     scores: dict[str, float],
+    start: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Card of a model, of values that JSON holds.
 
@@ -38,7 +39,10 @@ def model_card(
         How many steps it has seen, in what time.
     scores : dict
         Of the validation; what is not finite is left out.
+    start : dict, optional
+        `start_facts` of the model that it started from; its hours are counted.
     """
+    hours = seconds / 3600 + ((start["hours"] or 0) if start else 0)
     sources = [
         {
             "kind": source.kind,
@@ -60,18 +64,20 @@ def model_card(
         "steps": steps,
         "planned_steps": recipe.training.steps,
         "batch": recipe.training.batch,
-        "hours": round(seconds / 3600, 3),
+        "hours": round(hours, 3),
         "machine": machine(),
         "kascade": __version__,
         "scores": {name: round(value, 4) for name, value in scores.items() if math.isfinite(value)},
         "validation_examples": len(data.validation()),
         "recipe": text,
+        "start": start,
     }
 
 
 def render(card: dict[str, Any]) -> str:
     """Card as Markdown."""
     scores = card["scores"]
+    starts = _starts(card)
     lines = [
         f"# {card['name']}",
         "",
@@ -81,6 +87,7 @@ def render(card: dict[str, Any]) -> str:
         f"- parameters: {card['parameters']:,}",
         f"- training: {card['steps']} of {card['planned_steps']} steps of {card['batch']} examples, "
         f"{card['hours']:.2f} h on {card['machine']}, seed {card['seed']}, Kascade {card['kascade']}",
+        *(_origin(start) for start in starts),
         f"- validation ({card['validation_examples']} scans that training did not see): "
         + ", ".join(f"{name} {value:.4g}" for name, value in scores.items()),
         "",
@@ -94,4 +101,23 @@ def render(card: dict[str, Any]) -> str:
         f"{source['validation_files'] or '-'} | {source['licence']} |"
         for source in card["data"]
     ]
-    return "\n".join([*lines, "", "## Recipe", "", "```yaml", card["recipe"].rstrip(), "```", ""])
+    lines += ["", *_fenced("Recipe", card["recipe"])]
+    for start in starts:
+        lines += _fenced(f"Recipe of {start['name'] or 'the start'}", start["recipe"] or "# unknown")
+    return "\n".join(lines)
+
+
+def _starts(card: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a model started from, what that started from, and so on."""
+    start = card["start"]
+    return [] if start is None else [start, *_starts(start)]
+
+
+def _origin(start: dict[str, Any]) -> str:
+    hours = "hours unknown" if start["hours"] is None else f"{start['hours']:.2f} of the hours"
+    name = start["name"] or "a model without a name"
+    return f"- start: the networks of {name} ({start['steps'] or '?'} steps; {hours}), SHA-256 {start['sha256']}"
+
+
+def _fenced(title: str, recipe: str) -> list[str]:
+    return [f"## {title}", "", "```yaml", recipe.rstrip(), "```", ""]

@@ -43,8 +43,10 @@ class Keeper(Callback):
         data: TrainingData,
         pictures: ValidationImages,
         told: Callable[[str], None],
+        start: dict[str, Any] | None,
     ) -> None:
         self.folder, self.text, self.data, self.pictures, self.told = folder, text, data, pictures, told
+        self.start = start
         self.best: dict[str, float] = {}
         self.waited = 0
         self.stopped = False
@@ -93,7 +95,8 @@ class Keeper(Callback):
 
     def _write(self, step: int, training: CascadeTraining, better: bool) -> None:
         model, recipe = training.best_known, training.recipe
-        card = model_card(recipe, self.text, self.data, model, step, self.seconds, training.validation_scores)
+        scores = training.validation_scores
+        card = model_card(recipe, self.text, self.data, model, step, self.seconds, scores, self.start)
         if better:
             save_model(self.folder.best, model, recipe.model, card, force=True)
             with atomic_output(self.folder.card, force=True) as beside:

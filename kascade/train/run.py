@@ -16,7 +16,7 @@ from kascade.train.examples import TrainingData
 from kascade.train.folder import RunFolder
 from kascade.train.recipe import Recipe, TrainingConfig
 from kascade.train.session import interruptible, quiet_lightning
-from kascade.train.start import load_start
+from kascade.train.start import load_start, start_facts
 
 if TYPE_CHECKING:
     from pytorch_lightning import Callback, Trainer
@@ -157,7 +157,8 @@ def _fit(
     config = recipe.training
     shares(range(1), config.batch, 0, devices)  # raises where devices cannot share a batch
     pictures = ValidationImages(run)
-    keeper = Keeper(run, text, data, pictures, told)
+    start = None if config.start_from is None else start_facts(config.start_from)
+    keeper = Keeper(run, text, data, pictures, told, start)
     callbacks = [RunLog(run, told), pictures, keeper]
     trainer = _trainer(run.path, callbacks, _epochs(config, state), accelerator, devices, progress)
     training = CascadeTraining(recipe)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
+from typing import Any
 
 from kascade.errors import FileFormatError
 from kascade.unroll.weights import TrainedModel, load_model
 
-__all__ = ["load_start"]
+__all__ = ["load_start", "start_facts"]
 
 
 def load_start(name: str) -> TrainedModel:
@@ -29,3 +31,22 @@ def load_start(name: str) -> TrainedModel:
         return load_model(path)
     except FileFormatError as error:
         raise FileFormatError(f"training.start_from: {error}") from error
+
+
+def start_facts(name: str) -> dict[str, Any]:
+    """What a model card says about the file of `training.start_from`, so that it can be made again.
+
+    Returns
+    -------
+    dict
+        "sha256" of the file and, from its own card (None where that does not say), "name", "steps", "hours", "recipe",
+        and "start" where it began with another in turn.
+
+    Raises
+    ------
+    FileFormatError
+        As `load_start`.
+    """
+    card = load_start(name).card
+    facts = {key: card.get(key) for key in ("name", "steps", "hours", "recipe", "start")}
+    return {"sha256": hashlib.sha256(Path(name).read_bytes()).hexdigest(), **facts}

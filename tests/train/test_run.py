@@ -320,6 +320,14 @@ def prior(tmp_path: Path) -> Path:
     return tmp_path / "prior/best.safetensors"
 
 
+def test_the_card_of_a_started_training_holds_the_recipe_of_its_start(tmp_path: Path, prior: Path) -> None:
+    recipe = tiny_recipe(training={"steps": 1, "start_from": str(prior)})
+    train(recipe, TinyData(), tmp_path / "run")
+    before, card = (load_model(path).card for path in (prior, tmp_path / "run/best.safetensors"))
+    assert card["start"]["recipe"] == before["recipe"] and card["start"]["steps"] == 1
+    assert (tmp_path / "run/model-card.md").read_text().count("```yaml") == 2
+
+
 def test_what_cannot_begin_spoils_nothing(whole: Path, tmp_path: Path, prior: Path) -> None:
     class NoValidation(TinyData):
         def validation(self) -> Any:
