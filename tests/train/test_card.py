@@ -19,6 +19,7 @@ def test_the_card_is_json_and_says_everything() -> None:
     scores = {"psnr": 33.123456, "ssim": 0.95, "loss": math.nan}
     card = model_card(tiny_recipe(), "name: tiny\n", TinyData(), nn.Linear(3, 2), 5, 5400.0, scores)
     assert json.loads(json.dumps(card, allow_nan=False)) == card
+    assert card["fits"] == {"acceleration": [1.5, 3.0]}
     assert card["scores"] == {"psnr": 33.1235, "ssim": 0.95}
     text = render(card)
     for part in (

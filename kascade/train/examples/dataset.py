@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from kascade.data.load import load
+from kascade.data.mask_analysis import true_acceleration
 from kascade.data.mask_functions import RandomMask, central_block
 from kascade.data.scan import Scan
 from kascade.errors import ConfigError
@@ -30,6 +32,9 @@ __all__ = ["Example", "Examples", "TrainingData"]
 
 Draw = Callable[[np.random.Generator], Acquisition]
 Watch = Callable[[int, int], None]
+
+MASKS = 50
+"""Masks that are drawn for the size of each example to learn how far a recipe accelerates."""
 
 
 class Example(NamedTuple):
@@ -77,8 +82,20 @@ class Examples(Dataset[Example]):
         if not 0 <= index < self.size:
             raise IndexError(f"example {index} of {self.size}")
         rng = np.random.default_rng((*self.key, index))
-        scan = self.draws[rng.choice(len(self.draws), p=self.shares)](rng)
+        scan = self._scan(rng)
         return _example(scan, _mask(self.config, scan.kspace.shape[-2:], rng))
+
+    def accelerations(self) -> list[float]:
+        """True accelerations of the masks of all examples, and of `MASKS` - 1 others for the size of each."""
+        found = []
+        for index in range(self.size):
+            rng = np.random.default_rng((*self.key, index))
+            shape = self._scan(rng).kspace.shape[-2:]
+            found += [true_acceleration(_mask(self.config, shape, rng)) for _ in range(MASKS)]
+        return found
+
+    def _scan(self, rng: np.random.Generator) -> Acquisition:
+        return self.draws[rng.choice(len(self.draws), p=self.shares)](rng)
 
 
 class TrainingData:
@@ -140,6 +157,15 @@ class TrainingData:
             )
         size = self.config.validation_examples
         return Examples(self._validation, self._validation_shares, self.config, (self.seed, 2), size)
+
+    @functools.cached_property
+    def accelerations(self) -> tuple[float, float]:
+        """True accelerations that the recipe draws, from the 1st to the 99th percentile, rounded outward to 0.1.
+
+        They are lower than nominal ones, calibration lines and all; the sizes are those of the examples for validation.
+        """
+        low, high = np.percentile(self.validation().accelerations(), (1, 99)).tolist()
+        return math.floor(10 * low) / 10, math.ceil(10 * high) / 10
 
 
 def _find(source: NiftiSource | KspaceSource, folder: Path) -> tuple[list[Path], list[Path]]:

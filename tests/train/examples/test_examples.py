@@ -127,6 +127,19 @@ def test_undersampled_scans_are_refused(tmp_path: Path) -> None:
         data(tmp_path, {"kind": "kspace", "folder": ".", "licence": "own"})
 
 
+def test_the_range_of_accelerations_is_that_of_the_masks(tmp_path: Path) -> None:
+    """Of nominal R = 2 to 8 with 12 to 16 calibration lines of about 50 columns, little is above a true R of 4."""
+    drawn = data(tmp_path, acceleration=[2, 8], acs=[12, 16], validation_examples=6)
+    low, high = drawn.accelerations
+    masks = [drawn.train(0, 10)[i].mask for i in range(10)]
+    true = np.array([mask.numel() / float(mask.sum()) for mask in masks])
+    assert 1 < low < 2 and 2.5 < high < 4
+    assert np.mean((low <= true) & (true <= high)) > 0.85
+    assert (10 * low) % 1 == pytest.approx(0, abs=1e-6) and (10 * high) % 1 == pytest.approx(0, abs=1e-6)
+    grids = data(tmp_path, acceleration=[4, 4], acs=[8, 8], masks={"grid": 1.0}, validation_examples=2)
+    assert 2 < grids.accelerations[0] <= grids.accelerations[1] <= 4
+
+
 def test_missing_files_are_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"t1w: no file .* to train on"):
         data(tmp_path, {"kind": "nifti", "folder": "t1w", "licence": "CC0"})
