@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from kascade.data.load import load
-from kascade.data.mask_analysis import true_acceleration
+from kascade.data.mask_analysis import infer_mask, true_acceleration
 from kascade.data.mask_functions import RandomMask, central_block
 from kascade.data.scan import Scan
 from kascade.errors import ConfigError
@@ -213,13 +213,17 @@ class _FromPhantom:
 
 @dataclass(frozen=True)
 class _FromScans:
-    """Slices of measured scans; what they hold counts as noise-free."""
+    """Slices of measured scans; what they hold counts as noise-free.
+
+    Each slice is checked for samples that are missing when it is drawn: reading all slices of all files beforehand
+    would take as long as an epoch. The middle one of each file was, in `_full_scan`: most files end there.
+    """
 
     scans: list[Scan]
 
     def __call__(self, rng: np.random.Generator) -> Acquisition:
         scan = self.scans[rng.integers(len(self.scans))]
-        kspace = scan.kspace[int(rng.integers(len(scan)))]
+        kspace = _full_slice(scan, int(rng.integers(len(scan))))
         return Acquisition(kspace, kspace)
 
 
@@ -236,9 +240,24 @@ def _read(source: Source, files: list[Path], config: DataConfig, tick: Callable[
 
 def _full_scan(path: Path) -> Scan:
     scan = load(path).without_oversampling()
-    if scan.mask is not None and not bool(scan.mask.all()):
+    left, right = scan.header.padding(scan.matrix[1])
+    if scan.mask is not None and not bool(scan.mask[..., left:right].all()):
         raise ConfigError(f"{path}: is undersampled; training needs fully sampled k-space")
+    _full_slice(scan, len(scan) // 2)
     return scan
+
+
+def _full_slice(scan: Scan, index: int) -> Tensor:
+    """k-space of a slice, in which no acquired column may lack samples, whether the file has a mask or not."""
+    kspace = scan.kspace[index]
+    left, right = scan.header.padding(kspace.shape[-1])
+    acquired = kspace[..., left:right]
+    if bool(acquired.any()) and infer_mask(acquired) is not None:  # a slice may be empty as a whole
+        raise ConfigError(
+            f"{scan.path}: slice {index} is undersampled (samples are exactly 0 in every coil); training needs fully "
+            "sampled k-space"
+        )
+    return kspace
 
 
 def _mask(config: DataConfig, shape: tuple[int, ...], rng: np.random.Generator) -> Tensor:

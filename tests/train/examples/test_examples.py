@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from kascade.data import simulate_head, write_scan
+from kascade.data import Scan, simulate_head, write_scan
 from kascade.errors import ConfigError
 from kascade.physics import Encoding, regularized_sense
 from kascade.train.examples import DataConfig, Example, TrainingData
@@ -125,6 +126,41 @@ def test_undersampled_scans_are_refused(tmp_path: Path) -> None:
     write_scan(scan.undersample(mask), tmp_path / "a.h5")
     with pytest.raises(ConfigError, match=r"a\.h5: is undersampled"):
         data(tmp_path, {"kind": "kspace", "folder": ".", "licence": "own"})
+
+
+OWN: dict[str, Any] = {"kind": "kspace", "folder": ".", "licence": "own"}
+
+
+def test_undersampled_arrays_which_have_no_mask_are_refused(tmp_path: Path) -> None:
+    kspace = np.stack([part.numpy() for part in simulate_head((3, 48, 40), coils=4, snr=50).kspace])
+    kspace[1, :, :, ::2] = 0
+    np.save(tmp_path / "a.npy", kspace)
+    with pytest.raises(ConfigError, match=r"a\.npy: slice 1 is undersampled"):
+        data(tmp_path, {**OWN, "files": "*.npy"})
+
+
+def test_a_slice_is_checked_when_it_is_drawn(tmp_path: Path) -> None:
+    kspace = np.stack([part.numpy() for part in simulate_head((3, 48, 40), coils=4, snr=50).kspace])
+    kspace[0, :, 5] = 0
+    kspace[2] = 0  # empty, but not undersampled
+    np.save(tmp_path / "a.npy", kspace)
+    examples = data(tmp_path, {**OWN, "files": "*.npy"}).train(0, 12)
+    seen = set()
+    for index in range(12):
+        try:
+            seen.add(bool(examples[index].target.any()))
+        except ConfigError as error:
+            seen.add(str(error).partition(": ")[2].partition(" (")[0])
+    assert seen == {True, False, "slice 0 is undersampled"}
+
+
+def test_columns_that_were_never_to_be_acquired_may_be_empty(tmp_path: Path) -> None:
+    """As in files of fastMRI, which has zeros outside the limits that the header names."""
+    scan = simulate_head((1, 48, 40), coils=4, snr=50)
+    padded = torch.nn.functional.pad(torch.stack(list(scan.kspace)), (4, 4))
+    header = dataclasses.replace(scan.header, encoded_matrix=(48, 48, 1), phase_limits=(0, 20, 39))
+    write_scan(Scan.from_arrays(padded, header=header), tmp_path / "a.h5")
+    assert data(tmp_path, OWN).train(0, 1)[0].target.shape == (48, 48)
 
 
 def test_the_range_of_accelerations_is_that_of_the_masks(tmp_path: Path) -> None:
