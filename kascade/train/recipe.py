@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from kascade.errors import ConfigError, FileFormatError
 from kascade.train.examples import DataConfig
@@ -118,6 +118,16 @@ class Recipe(_Strict):
     model: CascadeConfig
     loss: LossConfig = Field(default_factory=LossConfig)
     training: TrainingConfig
+
+    @field_validator("model")
+    @classmethod
+    def _no_neighbors(cls, model: CascadeConfig) -> CascadeConfig:
+        if model.prior.channels == "slices":
+            raise ValueError(
+                "prior.channels slices takes other examples of a batch for adjacent slices, but they are unrelated; "
+                "expected complex or magnitude"
+            )
+        return model
 
     @model_validator(mode="after")
     def _comparable(self) -> Recipe:

@@ -65,6 +65,7 @@ def test_a_recipe_is_read(tmp_path: Path) -> None:
         ("iterations: 3", "iterations: 3\n  lam: nonsense", r"r\.yaml:\d+: model.*no lambda schedule 'nonsense'"),
         ("iterations: 3", "iterations: 3\n  lam: {a: 1}", r"r\.yaml:10: model\.lam"),
         ("    name: unet", "    name: vnet", r"r\.yaml:8: there is no prior 'vnet'; choose one of unet"),
+        ("name: unet\n", "name: unet\n    channels: slices\n", r"r\.yaml:8: model: prior\.channels slices .*unrelated"),
         ("channels: 4", "canals: 4", r"r\.yaml:8: prior 'unet' refuses the options"),
         ("loss: {", "loss: {l1: 2, ", r"r\.yaml:13: the key l1 is given a second time \(first in line 13\)"),
         ("name: brain", "name: [brain", r"r\.yaml:\d+: is not YAML"),

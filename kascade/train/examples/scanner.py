@@ -31,7 +31,8 @@ def acquire(drawn: Slice, config: DataConfig, rng: np.random.Generator) -> Acqui
     """Scan a slice with a random geometry, phase, coil array and noise level out of the ranges of `config`."""
     shape, fov_mm = _geometry(drawn, config, rng)
     fine = resample(drawn, fov_mm, (FINE * shape[0], FINE * shape[1]), rng)
-    fine = fine * (0.35 * rng.uniform() * smooth_field(fine.shape, 2, rng)).exp()
+    shading = rng.uniform(0, 1.2 if rng.uniform() < 0.5 else 0.3)  # close to surface coils images are far brighter
+    fine = fine * (shading * smooth_field(fine.shape, 2, rng)).exp()
     image = _truncate(torch.polar(fine, _phase(fine.shape, fov_mm, rng)), shape)
     maps = _coils(shape, fov_mm, config, rng)
     clean = fft(maps * image)
