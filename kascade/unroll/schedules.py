@@ -109,9 +109,9 @@ class Predicted(LambdaSchedule):
     """Lambda from the data: log lambda_n is linear in log R and in the log noise level, with trained coefficients.
 
     R is the true acceleration of each item; its logarithm counts from R = 3, that of the noise level from 0.03, so that
-    `log_lam` is what a common scan gets. The noise level is the RMS of a tenth of the columns at either edge relative
-    to the RMS of the whole k-space, over acquired samples: crude, but scale-free and there without a noise scan. Where
-    nothing was acquired at the edges it counts as 0.03.
+    `log_lam` is what a common scan gets. The noise level is the RMS of the quietest corner of k-space (a tenth of the
+    rows by a tenth of the columns) relative to the RMS of the whole, over acquired samples: crude, but scale-free and
+    there without a noise scan. Where no corner was acquired it counts as 0.03.
     """
 
     def __init__(self, iterations: int, first: float = 6.0, last: float = 1.0) -> None:
@@ -124,10 +124,13 @@ class Predicted(LambdaSchedule):
         item = tuple(range(-len(E.range_shape), 0))
         acquired = y != 0
         acceleration = math.prod(E.range_shape) / acquired.sum(item).clamp(min=1)
-        edge = max(y.shape[-1] // 10, 1)
-        outer = torch.cat((y[..., :edge], y[..., -edge:]), dim=-1)
-        noise = _rms(outer, item) / _rms(y, item).clamp(min=1e-30)
-        noise = torch.where(noise > 0, noise, COMMON_NOISE)  # nothing was acquired there
+        rows, columns = (max(n // 10, 2) for n in y.shape[-2:])
+        corners = [
+            y[..., a, b] for a in (slice(rows), slice(-rows, None)) for b in (slice(columns), slice(-columns, None))
+        ]
+        levels = torch.stack([_rms(corner, item) for corner in corners])
+        noise = torch.where(levels > 0, levels, torch.inf).amin(0) / _rms(y, item).clamp(min=1e-30)
+        noise = torch.where(noise.isfinite(), noise, COMMON_NOISE)  # no corner was acquired
         features = torch.stack(((acceleration / 3).log(), (noise / COMMON_NOISE).clamp(min=1e-3).log()), dim=-1)
         return (self.log_lam[iteration] + features @ self.slopes[iteration]).exp().clamp(*LIMITS)
 
