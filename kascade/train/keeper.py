@@ -30,8 +30,8 @@ class Keeper(Callback):
     ----------
     best : dict
         "psnr", "ssim" and "loss" of the best validation, and "step".
-    stopped : bool
-        The training ended early.
+    waited : int
+        Validations since then.
     saved_step : int
         Step of the state that a resumed training would begin with.
     """
@@ -49,19 +49,17 @@ class Keeper(Callback):
         self.start = start
         self.best: dict[str, float] = {}
         self.waited = 0
-        self.stopped = False
         self.seconds = 0.0
         self._since = time.perf_counter()
         self.saved_step = 0
 
     def state_dict(self) -> dict[str, Any]:
         """Part of the saved state."""
-        return {"best": self.best, "waited": self.waited, "stopped": self.stopped, "seconds": self.seconds}
+        return {"best": self.best, "waited": self.waited, "seconds": self.seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up a saved state."""
-        self.best, self.waited = state_dict["best"], state_dict["waited"]
-        self.stopped, self.seconds = state_dict["stopped"], state_dict["seconds"]
+        self.best, self.waited, self.seconds = state_dict["best"], state_dict["waited"], state_dict["seconds"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
@@ -78,12 +76,10 @@ class Keeper(Callback):
             psnr = scores["psnr"] if math.isfinite(scores["psnr"]) else -math.inf
             self.best = {**scores, "psnr": psnr, "step": trainer.global_step}
         self.waited = 0 if better else self.waited + 1
-        patience = pl_module.config.early_stop
-        self.stopped = patience is not None and self.waited >= patience
         if trainer.is_global_zero:
             self._write(trainer.global_step, pl_module, better)
         self._checkpoint(trainer)
-        if self.stopped:
+        if pl_module.config.gives_up(self.waited):
             trainer.should_stop = True
             if trainer.is_global_zero:
                 self.told(f"no better PSNR for {self.waited} validations: stopped at step {trainer.global_step}")

@@ -91,6 +91,10 @@ class TrainingConfig(_Strict):
     start_from: str | None = None
     workers: int = Field(0, ge=0)
 
+    def gives_up(self, waited: int) -> bool:
+        """Whether training ends early after `waited` validations without a higher PSNR."""
+        return self.early_stop is not None and waited >= self.early_stop
+
 
 class Recipe(_Strict):
     """Everything that a training depends on.

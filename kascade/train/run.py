@@ -211,7 +211,7 @@ def _kept(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def _has_ended(state: dict[str, Any], config: TrainingConfig) -> bool:
-    return bool(_kept(state)["stopped"] or state["global_step"] >= config.steps)
+    return bool(state["global_step"] >= config.steps or config.gives_up(_kept(state)["waited"]))
 
 
 def _epochs(config: TrainingConfig, state: dict[str, Any] | None) -> int:

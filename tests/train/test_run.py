@@ -256,23 +256,21 @@ def test_varnet_is_trained(fastmri_package: Any, tmp_path: Path) -> None:
     assert rows[-1]["validation_loss"] < rows[0]["validation_loss"]
 
 
-def test_training_stops_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = tiny_recipe(
-        training={
-            "steps": 20,
-            "validate_every": 1,
-            "early_stop": 2,
-            "learning_rate": 1e-12,
-            "ema": 0,
-            "lambda_learning_rate": 1e-12,
-        }
-    )
+def test_training_stops_early(tmp_path: Path) -> None:
+    rates = {"learning_rate": 1e-12, "lambda_learning_rate": 1e-12, "ema": 0}
+    plan = {"steps": 20, "validate_every": 1, **rates}
+    recipe = tiny_recipe(training={**plan, "early_stop": 2})
     told: list[str] = []
     train(recipe, TinyData(), tmp_path / "run", told=told.append)
     steps = [row["step"] for row in read_metrics(tmp_path / "run/metrics.csv")]
     assert steps[-1] < 20 and "stopped at step" in told[-1]
     train(recipe, TinyData(), tmp_path / "run", resume=True, told=told.append)
     assert "has ended" in told[-1]
+    train(tiny_recipe(training={**plan, "early_stop": 4}), TinyData(), tmp_path / "run", resume=True, told=told.append)
+    more = [row["step"] for row in read_metrics(tmp_path / "run/metrics.csv")]
+    assert more[-1] > steps[-1] and "for 4 validations" in told[-1]
+    train(tiny_recipe(training=plan), TinyData(), tmp_path / "run", resume=True)
+    assert read_metrics(tmp_path / "run/metrics.csv")[-1]["step"] == 20
 
 
 def test_another_training_is_not_spoiled(whole: Path) -> None:
