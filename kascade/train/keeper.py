@@ -55,7 +55,7 @@ class Keeper(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Part of the saved state."""
-        return {"best": self.best, "waited": self.waited, "seconds": self.seconds}
+        return {"best": self.best, "waited": self.waited, "seconds": self.seconds, "start": self.start}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up a saved state."""

@@ -44,14 +44,16 @@ class CascadeTraining(LightningModule):
     ----------
     recipe : Recipe
         What to train, and how.
+    restored : bool
+        A saved state will be loaded: the file of `training.start_from` is not needed.
     """
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, restored: bool = False) -> None:
         super().__init__()
         torch.manual_seed(recipe.training.seed)
         self.recipe, self.config = recipe, recipe.training
         self.model = build_cascade(recipe.model)
-        if self.config.start_from is not None:
+        if self.config.start_from is not None and not restored:
             copy_priors(load_start(self.config.start_from).model, self.model, self.config.start_from)
         if self.config.precision == "bf16":
             use_bfloat16(self.model)

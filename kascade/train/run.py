@@ -60,7 +60,7 @@ def check_run(recipe: Recipe, folder: Path, resume: bool = False, force: bool = 
     if is_first_process():
         run = RunFolder(Path(folder))
         run.check(recipe, resume, force)
-        if recipe.training.start_from is not None:
+        if recipe.training.start_from is not None and not (resume and run.checkpoint.exists()):
             load_start(recipe.training.start_from)
 
 
@@ -157,11 +157,10 @@ def _fit(
     config = recipe.training
     shares(range(1), config.batch, 0, devices)  # raises where devices cannot share a batch
     pictures = ValidationImages(run)
-    start = None if config.start_from is None else start_facts(config.start_from)
-    keeper = Keeper(run, text, data, pictures, told, start)
+    keeper = Keeper(run, text, data, pictures, told, _start(config, state))
     callbacks = [RunLog(run, told), pictures, keeper]
     trainer = _trainer(run.path, callbacks, _epochs(config, state), accelerator, devices, progress)
-    training = CascadeTraining(recipe)
+    training = CascadeTraining(recipe, restored=state is not None)
     batches = Batches(data, config)
     if is_first_process():
         run.prepare(recipe, text, environment(config.seed), resume)
@@ -208,6 +207,14 @@ def _kept(state: dict[str, Any]) -> dict[str, Any]:
     """What `Keeper` put into a saved state."""
     kept: dict[str, Any] = state["callbacks"]["Keeper"]
     return kept
+
+
+def _start(config: TrainingConfig, state: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Facts of what the training started from; a state remembers them, only those of an early version do not."""
+    if config.start_from is None:
+        return None
+    facts = None if state is None else _kept(state).get("start")
+    return start_facts(config.start_from) if facts is None else facts
 
 
 def _has_ended(state: dict[str, Any], config: TrainingConfig) -> bool:

@@ -326,6 +326,22 @@ def test_the_card_of_a_started_training_holds_the_recipe_of_its_start(tmp_path: 
     assert (tmp_path / "run/model-card.md").read_text().count("```yaml") == 2
 
 
+def test_a_resumed_training_does_not_need_the_file_that_it_started_from(
+    tmp_path: Path, prior: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = tiny_recipe(training={"start_from": str(prior)})
+    train(recipe, TinyData(), tmp_path / "whole")
+    killed(monkeypatch, 4, recipe, tmp_path / "run")
+    killed(monkeypatch, 1, recipe, tmp_path / "early")
+    prior.unlink()
+    with pytest.raises(FileFormatError, match="start_from"):  # it had not come to its first validation
+        train(recipe, TinyData(), tmp_path / "early", resume=True)
+    train(recipe, TinyData(), tmp_path / "run", resume=True)
+    assert_equal_weights(tmp_path / "whole/last.safetensors", tmp_path / "run/last.safetensors")
+    cards = [load_model(tmp_path / name / "last.safetensors").card for name in ("whole", "run")]
+    assert cards[0]["start"] == cards[1]["start"] and cards[0]["start"]["sha256"]
+
+
 def test_what_cannot_begin_spoils_nothing(whole: Path, tmp_path: Path, prior: Path) -> None:
     class NoValidation(TinyData):
         def validation(self) -> Any:
