@@ -95,7 +95,8 @@ class RunFolder:
         if not self.path.is_dir():
             raise OutputError(f"{self.path}: is a file; name another folder by -o")
         if not self.recipe.exists():
-            if any(self.path.iterdir()):
+            half_written = f".{self.recipe.name}.*.part"  # by a training that was killed before it began
+            if not all(path.match(half_written) for path in self.path.iterdir()):
                 raise OutputError(f"{self.path}: holds something else than a training; name another folder by -o")
             return
         if resume:
@@ -109,6 +110,9 @@ class RunFolder:
     def prepare(self, recipe: Recipe, text: str, environment: dict[str, Any], resume: bool) -> None:
         """Make the folder, without what an earlier training left there unless that is resumed, and note the recipe.
 
+        The recipe, which tells the folder of a training from others, is the first file there: killed at any moment,
+        this can be done again.
+
         Raises
         ------
         OutputError
@@ -117,21 +121,22 @@ class RunFolder:
         make_folder(self.path)
         if not resume:
             self._clear()
-        make_folder(self.images)
         for path, content in (
+            (self.recipe, json.dumps(recipe.model_dump(mode="json"), indent=2) + "\n"),
             (self.recipe_text, text),
             (self.environment, json.dumps(environment, indent=2) + "\n"),
-            (self.recipe, json.dumps(recipe.model_dump(mode="json"), indent=2) + "\n"),
         ):
             with atomic_output(path, force=True) as beside:
                 beside.write_text(content, encoding="utf-8")
+        make_folder(self.images)
 
     def _clear(self) -> None:
         try:
             for folder in (self.images, self.tensorboard):
                 if folder.exists():
                     shutil.rmtree(folder)
-            for file in (self.checkpoint, self.best, self.last, self.card, self.metrics, self.curves):
+            files = (self.checkpoint, self.best, self.last, self.card, self.metrics, self.curves)
+            for file in (*files, *self.path.glob(".*.part")):
                 file.unlink(missing_ok=True)
         except OSError as error:
             raise OutputError(f"{self.path}: the old training cannot be removed ({error.strerror})") from error

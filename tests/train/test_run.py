@@ -4,6 +4,7 @@ import json
 import math
 import os
 import signal
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from pytorch_lightning import Callback
 from safetensors.torch import load_file
 
 from kascade.errors import ConfigError, FileFormatError, KascadeError, MissingExtraError, OutputError
+from kascade.train import folder as folder_module
 from kascade.train import run as run_module
 from kascade.train.keeper import Keeper
 from kascade.train.log import RunLog, read_metrics
@@ -295,11 +297,36 @@ def test_a_recipe_of_a_version_that_knew_fewer_keys_is_the_same(whole: Path, tmp
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "thesis.tex").write_text("years of work")
+    (tmp_path / ".thesis.part").write_text("years of work")
     for options in ({}, {"resume": True}, {"force": True}):
         with pytest.raises(OutputError, match="something else"):
             train(tiny_recipe(), TinyData(), tmp_path, **options)
-    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+    assert (tmp_path / ".thesis.part").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("again", [{"resume": True}, {"force": True}], ids=["resume", "force"])
+@pytest.mark.parametrize("finished", [0, 1, 2])
+def test_a_kill_while_the_folder_is_prepared_costs_nothing(
+    finished: int, again: dict[str, bool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When some of its files are there, and another is half written."""
+    whole = folder_module.atomic_output
+    written: list[Path] = []
+
+    def dies(path: Path, force: bool = False) -> AbstractContextManager[Path]:
+        if len(written) == finished:
+            (path.parent / f".{path.name}.0123.part").write_text("{")
+            raise Killed
+        written.append(path)
+        return whole(path, force)
+
+    plan, run = tiny_recipe(training={"steps": 1}), tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(folder_module, "atomic_output", dies)
+        with pytest.raises(Killed):
+            train(plan, TinyData(), run)
+    train(plan, TinyData(), run, **again)
+    assert load_model(run / "last.safetensors").card["steps"] == 1
 
 
 def test_force_starts_again(tmp_path: Path) -> None:
