@@ -12,6 +12,7 @@ from kascade.benchmarks.speed_task import (
     LAMBDA,
     WAVELET_WEIGHT,
     Inputs,
+    NotInstalledError,
     Task,
     process_task,
     torch_task,
@@ -79,6 +80,27 @@ def wavelet(inputs: Inputs, case: str, device: str) -> Task:
     return torch_task(call, device, comparable=False)
 
 
+def model(inputs: Inputs, case: str, device: str) -> Task:
+    """From raw k-space to the image by the model that comes with Kascade: oversampling, ESPIRiT, cascade."""
+    import torch
+
+    from kascade.data.scan import Scan
+    from kascade.physics.oversampling import remove_readout_oversampling
+    from kascade.recon import get_method
+    from kascade.recon.models import shipped_models
+
+    if not shipped_models():
+        raise NotInstalledError("no trained model came with this copy")
+    y, mask = torch.from_numpy(inputs.kspace), torch.from_numpy(inputs.mask(case))
+    method = get_method("unrolled", device=device)
+
+    def call() -> torch.Tensor:
+        scan = Scan.from_arrays(remove_readout_oversampling(y)[None], mask=mask, name="speed")
+        return method(scan, 0).image
+
+    return torch_task(call, device, comparable=False)
+
+
 def train_step(inputs: Inputs, case: str, device: str) -> Task:
     """Forward and backward pass of an unrolled SENSE cascade; gradients pass through the solves implicitly."""
     from kascade.benchmarks.speed_training import TrainingStep, cascade, problem
@@ -105,6 +127,7 @@ CASES = {
     "sense": sense,
     "espirit": espirit,
     "wavelet": wavelet,
+    "model": model,
     "train-step": train_step,
     "import": start_import,
     "help": start_help,

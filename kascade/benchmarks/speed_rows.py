@@ -42,6 +42,7 @@ CASES: Mapping[str, Case] = {
     "sense": Case("SENSE, 10 CG iterations, whole call", ("mrpro", "bart", "sigpy")),
     "espirit": Case("ESPIRiT, one set, 24 x 24 calibration", ("bart", "sigpy")),
     "wavelet": Case("L1-wavelet, 50 iterations, whole call", ("bart", "sigpy")),
+    "model": Case("reconstruction of a raw slice by a trained network", ("fastmri",)),
     TRAINING: Case(
         f"training step, {CASCADES} cascades, U-Net {CHANNELS}, crop {CROP}", ("cg-autograd", "fastmri", NETWORKS)
     ),
@@ -64,6 +65,8 @@ ratio: median of the package / median of Kascade. peak: resident memory of its p
 BART: whole program calls with files in memory; its E^H E is the time of one more iteration of `pics -l2`.
 All other calls run inside a process that is warm. fastMRI-style: torch, all coils at once, shifts around transforms.
 The L1-wavelet and ESPIRiT of SigPy and BART keep their own defaults. import and --help: whole processes.
+trained network: Kascade's shipped model, readout oversampling removed first and ESPIRiT included, beside a VarNet of 12
+cascades and 18 channels, whose own network estimates the maps (random weights: its time does not depend on them).
 training step: forward and backward in float32, no optimizer, no checkpointing; {CASCADES} U-Nets of {CHANNELS} channels
 and {LEVELS} poolings, in VarNet beside a network for coil maps. Its peak: the tensors that one step makes, counted.
 CG in autograd: the same cascade, {RECORDED_CG} recorded CG iterations a solve; Kascade solves to a residual of 1e-3."""

@@ -1,4 +1,4 @@
-"""E2E-VarNet of the fastmri package, with U-Nets of the size of ours."""
+"""E2E-VarNet of the fastmri package: one training step with U-Nets of the size of ours, and its full size at work."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from importlib.metadata import version as installed_version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from kascade.benchmarks.speed_task import CASCADES, CHANNELS, LEVELS, Inputs, NotInstalledError, Task
+from kascade.benchmarks.speed_task import CASCADES, CHANNELS, LEVELS, Inputs, NotInstalledError, Task, torch_task
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,4 +43,15 @@ def train_step(inputs: Inputs, case: str, device: str) -> Task:
     return TrainingStep(model, call, given.target, device, comparable=False)
 
 
-CASES = {"train-step": train_step}
+def model(inputs: Inputs, case: str, device: str) -> Task:
+    """`fastmri.models.VarNet` at the size of the fastMRI leaderboard: 12 cascades of 18 channels."""
+    import torch
+    from fastmri.models import VarNet
+
+    network = VarNet(num_cascades=12, chans=18, pools=4, sens_chans=8, sens_pools=4).to(device).eval()
+    y = torch.view_as_real(torch.from_numpy(inputs.kspace).to(device))[None]
+    mask = (torch.from_numpy(inputs.mask(case)).to(device) != 0)[None, None, None, :, None]
+    return torch_task(lambda: network(y, mask)[0], device, comparable=False)
+
+
+CASES = {"model": model, "train-step": train_step}
