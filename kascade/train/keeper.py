@@ -11,6 +11,7 @@ from typing import Any
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from kascade.data.atomic import atomic_output
+from kascade.errors import OutputError
 from kascade.train.card import model_card, render
 from kascade.train.examples import TrainingData
 from kascade.train.folder import RunFolder
@@ -104,7 +105,13 @@ class Keeper(Callback):
         """Write the state whole or not at all; every process has to take part."""
         path = self.folder.checkpoint
         beside = path.with_name(f".{path.name}.part")
-        trainer.save_checkpoint(beside)
-        if trainer.is_global_zero:
-            os.replace(beside, path)
+        try:
+            trainer.save_checkpoint(beside)
+            if trainer.is_global_zero:
+                os.replace(beside, path)
+        except OSError as error:
+            beside.unlink(missing_ok=True)
+            raise OutputError(
+                f"{path}: cannot be written ({error.strerror or error}); --resume continues from step {self.saved_step}"
+            ) from error
         self.saved_step = trainer.global_step

@@ -20,7 +20,10 @@ __all__ = ["interruptible", "quiet_lightning"]
 
 @contextmanager
 def interruptible(keeper: Keeper) -> Iterator[None]:
-    """Have Ctrl-C raise KeyboardInterrupt, as ever, and SIGTERM an error; Lightning would exit, SIGTERM with code 0."""
+    """Have Ctrl-C raise KeyboardInterrupt, as ever, and SIGTERM an error; Lightning would exit, SIGTERM with code 0.
+
+    Errors of examples that a worker process prepares are the same, of one line, as those of the training process.
+    """
     from pytorch_lightning.utilities.exceptions import SIGTERMException
 
     in_main_thread = threading.current_thread() is threading.main_thread()
@@ -29,6 +32,11 @@ def interruptible(keeper: Keeper) -> Iterator[None]:
         yield
     except SIGTERMException as error:
         raise KascadeError(f"ended by SIGTERM; --resume continues from step {keeper.saved_step}") from error
+    except KascadeError as error:
+        told = str(error).rstrip().splitlines()
+        if len(told) > 1 and told[0].startswith("Caught "):  # torch puts the worker's whole traceback into the message
+            raise type(error)(told[-1].partition(": ")[2]) from error
+        raise
     except SystemExit as error:
         if isinstance(error.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None

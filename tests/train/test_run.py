@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -20,7 +21,7 @@ from kascade.train.keeper import Keeper
 from kascade.train.log import RunLog, read_metrics
 from kascade.train.run import check_run, train
 from kascade.unroll import load_model
-from tests.train.tiny import TinyData, encoding, example, tiny_recipe
+from tests.train.tiny import TinyData, TinyExamples, encoding, example, tiny_recipe
 
 pytestmark = pytest.mark.usefixtures("no_curves")
 
@@ -245,6 +246,41 @@ def test_an_ended_training_is_not_resumed(whole: Path) -> None:
 
 def test_workers_change_nothing(whole: Path, tmp_path: Path) -> None:
     train(tiny_recipe(training={"workers": 2}), TinyData(), tmp_path / "run")
+    assert_equal_weights(whole / "last.safetensors", tmp_path / "run/last.safetensors")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_of_an_example_is_one_line_with_workers_too(workers: int, tmp_path: Path) -> None:
+    class Missing(TinyExamples):
+        def __getitem__(self, index: int) -> Any:
+            raise FileFormatError("a.h5: slice 3: cannot be read")
+
+    class Data(TinyData):
+        def train(self, epoch: int, size: int) -> TinyExamples:
+            return Missing(0, size)
+
+    with pytest.raises(FileFormatError) as caught:
+        train(tiny_recipe(training={"workers": workers}), Data(), tmp_path / "run")
+    assert str(caught.value) == "a.h5: slice 3: cannot be read"
+
+
+def test_a_full_disk_is_told(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pytorch_lightning as pl
+
+    saved = pl.Trainer.save_checkpoint
+
+    def fails(self: Any, path: Path) -> None:
+        if self.global_step == 3:
+            return saved(self, path)
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pl.Trainer, "save_checkpoint", fails)
+        with pytest.raises(OutputError, match=r"last\.ckpt: cannot be written \(No space left.*from step 3"):
+            train(tiny_recipe(), TinyData(), tmp_path / "run")
+    assert not list((tmp_path / "run").glob(".*"))
+    train(tiny_recipe(), TinyData(), tmp_path / "run", resume=True)
     assert_equal_weights(whole / "last.safetensors", tmp_path / "run/last.safetensors")
 
 
