@@ -12,7 +12,7 @@ from kascade.errors import ConfigError
 from kascade.train.examples import TrainingData
 from kascade.train.examples.config import PhantomSource
 from kascade.train.folder import RunFolder
-from kascade.train.recipe import Recipe, load_recipe, with_steps
+from kascade.train.recipe import Recipe, load_recipe, with_training
 from kascade.train.run import Trained, train
 from kascade.unroll.schedules import make_schedule
 
@@ -134,7 +134,7 @@ def base_recipe(path: Path, data: Path | None, steps: int | None = None) -> tupl
     if not there:
         raise ConfigError(f"{path}: none of its data is there; --data or $KASCADE_DATA names their folder")
     recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"sources": tuple(there)})})
-    return recipe if steps is None else with_steps(recipe, steps), notes
+    return recipe if steps is None else with_training(recipe, steps=steps), notes
 
 
 def schedule_recipe(base: Recipe, schedule: Schedule, seed: int) -> Recipe:

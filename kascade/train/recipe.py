@@ -13,7 +13,7 @@ from kascade.train.examples import DataConfig
 from kascade.train.yaml_lines import Source, parse_yaml
 from kascade.unroll.config import CascadeConfig, build_cascade
 
-__all__ = ["LossConfig", "Recipe", "TrainingConfig", "load_recipe", "parse_recipe", "with_steps", "with_training"]
+__all__ = ["LossConfig", "Recipe", "TrainingConfig", "load_recipe", "parse_recipe", "with_training"]
 
 
 class _Strict(BaseModel):
@@ -183,11 +183,17 @@ def parse_recipe(text: str, name: str = "recipe") -> Recipe:
 
 
 def with_training(recipe: Recipe, **changes: int | None) -> Recipe:
-    """Recipe with other values in its `training` section, where they are not None."""
+    """Recipe with other values in its `training` section, where they are not None.
+
+    Raises
+    ------
+    ConfigError
+        If a value is not allowed.
+    """
     given = {key: value for key, value in changes.items() if value is not None}
-    return recipe.model_copy(update={"training": recipe.training.model_copy(update=given)})
-
-
-def with_steps(recipe: Recipe, steps: int) -> Recipe:
-    """Recipe with another number of optimizer steps."""
-    return with_training(recipe, steps=steps)
+    try:
+        training = TrainingConfig.model_validate({**recipe.training.model_dump(), **given})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(f"training.{first['loc'][0]} is {first['input']!r}: {first['msg']}") from error
+    return recipe.model_copy(update={"training": training})

@@ -19,7 +19,7 @@ from kascade.benchmarks.lambda_schedules import (
 from kascade.errors import ConfigError, OutputError
 from kascade.train.folder import RunFolder
 from kascade.train.module import CascadeTraining
-from kascade.train.recipe import with_steps
+from kascade.train.recipe import with_training
 from kascade.unroll.schedules import NICKEL_TABLE_1
 from tests.benchmarks.lambda_tiny import RECIPE, tiny_recipe, write_recipe
 
@@ -98,7 +98,7 @@ def test_a_training_by_another_recipe_is_not_continued(tmp_path: Path) -> None:
     more_workers = recipe.model_copy(update={"training": recipe.training.model_copy(update={"workers": 3})})
     check_training(more_workers, run.path, force=False)
     for other, what in (
-        (with_steps(recipe, 99), r"training\.steps"),
+        (with_training(recipe, steps=99), r"training\.steps"),
         (schedule_recipe(tiny_recipe(), Schedule("constant-2.5", 2.5), 1), r"model\.lam"),
     ):
         with pytest.raises(ConfigError, match=rf"another recipe \({what} differs\)"):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kascade.errors import ConfigError, FileFormatError
-from kascade.train.recipe import load_recipe, parse_recipe, with_steps, with_training
+from kascade.train.recipe import load_recipe, parse_recipe, with_training
 
 GOOD = """\
 name: brain
@@ -35,7 +35,7 @@ def test_a_recipe_is_read(tmp_path: Path) -> None:
     assert (recipe.name, recipe.model.iterations, recipe.training.steps) == ("brain", 3, 100)
     assert recipe.training.learning_rate == 1e-3  # which YAML 1.1 takes for text
     assert (recipe.loss.l1, recipe.loss.mse, recipe.loss.ssim) == (1, 0, 0.5)
-    assert with_steps(recipe, 7).training.steps == 7
+    assert with_training(recipe, steps=7).training.steps == 7
     assert with_training(recipe, steps=None, seed=9).training.seed == 9
     assert with_training(recipe, steps=None, seed=9).training.steps == recipe.training.steps
 
@@ -64,6 +64,20 @@ def test_a_recipe_is_read(tmp_path: Path) -> None:
         ("l1: 1, ssim: 0.5", "l1: 0", r"r\.yaml:13: loss.*all losses are 0"),
         ("iterations: 3", "iterations: 3\n  lam: nonsense", r"r\.yaml:\d+: model.*no lambda schedule 'nonsense'"),
         ("iterations: 3", "iterations: 3\n  lam: {a: 1}", r"r\.yaml:10: model\.lam"),
+        ("data:", "data:\n  snr: [5, .inf]", r"r\.yaml:3: data\.snr\.1 is inf: .*finite"),
+        ("data:", "data:\n  masks: {grid: .nan}", r"r\.yaml:3: data\.masks\.grid is nan: .*finite"),
+        (
+            "- kind: phantom",
+            "- kind: phantom\n      weight: .inf",
+            r"r\.yaml:5: data\.sources\.0.*weight is inf: .*finite",
+        ),
+        (
+            "      folder: t1w",
+            "      folder: t1w\n      files: ''",
+            r"r\.yaml:7: data\.sources\.1.*files is '': .*pattern",
+        ),
+        ("      folder: t1w", "      folder: t1w\n      files: /x", r"r\.yaml:7: .*files is '/x': .*below the folder"),
+        ("      folder: t1w", "      folder: t1w\n      files: '**.h5'", r"r\.yaml:7: .*files is '\*\*\.h5': "),
         ("    name: unet", "    name: vnet", r"r\.yaml:8: there is no prior 'vnet'; choose one of unet"),
         ("name: unet\n", "name: unet\n    channels: slices\n", r"r\.yaml:8: model: prior\.channels slices .*unrelated"),
         ("channels: 4", "canals: 4", r"r\.yaml:8: prior 'unet' refuses the options"),
@@ -89,6 +103,18 @@ def test_losses_that_a_cascade_cannot_have_are_refused() -> None:
         parse_recipe(GOOD.replace(model, "  kind: varnet\n"), "r.yaml")
     with pytest.raises(ConfigError, match=r"every_iteration is for models of kind unrolled-sense"):
         parse_recipe(GOOD.replace("  iterations: 3", "  kind: modl").replace("ssim: 0.5", "every_iteration: 1"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": 2**31}, r"training\.seed is 2147483648: .*less than"),
+        ({"steps": 0}, r"training\.steps is 0: .*greater than 0"),
+    ],
+)
+def test_changed_values_are_checked(changes: dict[str, int], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        with_training(parse_recipe(GOOD), **changes)
 
 
 @pytest.mark.parametrize("text", ["", "- a\n- b\n", "just words", "1"])

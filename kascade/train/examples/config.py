@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 __all__ = ["DataConfig", "KspaceSource", "NiftiSource", "PhantomSource", "Source"]
 
@@ -13,7 +14,7 @@ Orientation = Literal["axial", "coronal", "sagittal"]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class _Files(_Strict):
@@ -39,6 +40,14 @@ class _Files(_Strict):
     test: tuple[str, ...] = ()
     weight: Weight = 1.0
     licence: str
+
+    @field_validator("files")
+    @classmethod
+    def _pattern(cls, files: str) -> str:
+        path = Path(files)
+        if not path.parts or path.is_absolute() or any("**" in part and part != "**" for part in path.parts):
+            raise ValueError("expected a pattern of paths below the folder, such as '*.h5' or '**/*.h5'")
+        return files
 
 
 class NiftiSource(_Files):
