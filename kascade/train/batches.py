@@ -15,10 +15,10 @@ from kascade.physics import Encoding
 from kascade.train.examples import Example, TrainingData
 from kascade.train.recipe import TrainingConfig
 
-__all__ = ["Batches", "Problem", "shares", "stack"]
+__all__ = ["Batches", "StackedExamples", "shares", "stack"]
 
 
-class Problem(NamedTuple):
+class StackedExamples(NamedTuple):
     """Examples of equal shapes: E and k-space (batch, coil, rows, columns), target (batch, rows, columns)."""
 
     E: Encoding
@@ -26,7 +26,7 @@ class Problem(NamedTuple):
     target: Tensor
 
 
-def stack(examples: Sequence[Example]) -> list[Problem]:
+def stack(examples: Sequence[Example]) -> list[StackedExamples]:
     """Group examples by shape, in the order in which shapes first appear, and stack each group."""
     groups: dict[tuple[torch.Size, torch.Size], list[Example]] = {}
     for example in examples:
@@ -35,7 +35,7 @@ def stack(examples: Sequence[Example]) -> list[Problem]:
     for group in groups.values():
         y, maps, mask, target = (torch.stack(tensors) for tensors in zip(*group, strict=True))
         full = mask[:, None, None] if mask.ndim == 2 else mask[:, None]
-        problems.append(Problem(Encoding(maps, full), y, target))
+        problems.append(StackedExamples(Encoding(maps, full), y, target))
     return problems
 
 

@@ -16,7 +16,7 @@ from kascade.data.nifti import read_volume
 from kascade.data.simulation.phantom import SLICE_RANGE_MM, head_phantom
 from kascade.errors import ConfigError
 
-__all__ = ["Slice", "Volume", "phantom_slice", "recolor", "resample", "with_scalp"]
+__all__ = ["Slice", "Volume", "phantom_slice", "recolor", "resample", "smooth_field", "with_scalp"]
 
 AXES = {"axial": (2, 1, 0), "coronal": (1, 2, 0), "sagittal": (0, 2, 1)}
 LEAST_CONTENT = 0.08  # of a slice's pixels must be bright, else another slice is drawn
