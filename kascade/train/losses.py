@@ -71,10 +71,12 @@ def log_loss(image: Tensor, target: Tensor) -> Tensor:
 
     It is the negative PSNR up to factor and offset: halving the error counts the same for a clean and for a noisy scan,
     where the other losses look at the noisy ones. Below a relative error of 1e-4 nothing is gained any more.
+    A target that is zero everywhere, to which no error is relative, costs nothing.
     """
     error = (image - target).abs().square().mean((-2, -1))
     power = target.abs().square().mean((-2, -1))
-    return 0.5 * (error / torch.where(power > 0, power, 1) + 1e-8).log()
+    loss = 0.5 * (error / torch.where(power > 0, power, 1) + 1e-8).log()
+    return torch.where(power > 0, loss, 0)
 
 
 def ssim_loss(image: Tensor, target: Tensor) -> Tensor:

@@ -63,6 +63,13 @@ def test_an_empty_target_gives_no_nan(loss: object) -> None:
 
 
 @pytest.mark.parametrize("loss", LOSSES)
+def test_an_empty_example_costs_nothing(loss: object) -> None:
+    """Reconstructed as what it is; its share of a mean is not that of an example without any error."""
+    empty = torch.zeros(1, 20, 24, dtype=torch.complex64)
+    assert float(loss(empty, empty)) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
 def test_gradients_are_those_of_finite_differences(loss: object) -> None:
     image, target = (x.to(torch.complex128)[:1] for x in pair(1))
     image.requires_grad_()
