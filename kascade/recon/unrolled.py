@@ -15,6 +15,7 @@ from kascade.recon.method import Progress, Reconstruction
 from kascade.recon.models import candidate_models, load_named, misfit
 from kascade.recon.setup import Problem, Setup
 from kascade.unroll import Trace, cascade
+from kascade.unroll.guard import guard
 
 __all__ = ["Unrolled"]
 
@@ -30,6 +31,9 @@ class Unrolled:
     model : str, optional
         File or name of a trained model (`kascade.recon.models.find_model`); by default the one that comes with Kascade
         and fits the data.
+    guard : bool
+        Where the image contradicts the data by more than their noise explains, add SENSE steps with larger lambdas
+        until it does not (`kascade.unroll.guard`), and warn.
     keep_steps : bool
         Give the images of all iterations, too: `Reconstruction.steps`.
 
@@ -46,6 +50,7 @@ class Unrolled:
 
     setup: Setup = field(default_factory=Setup)
     model: str | None = None
+    guard: bool = True
     keep_steps: bool = False
 
     def __post_init__(self) -> None:
@@ -64,10 +69,17 @@ class Unrolled:
             warnings.warn(reason, stacklevel=2)
         loaded = time.perf_counter()
         out = model.network(problem.E, problem.y, trace=True)
-        image = problem.final(out.image)
+        trace = out.trace or Trace()
+        verdict = guard(problem.E, problem.y, out.image, trace) if self.guard else None
+        image = problem.final(out.image if verdict is None else verdict.image)
         if progress is not None:
             progress(1, 1)
-        trace = out.trace or Trace()
+        if verdict is not None and verdict.steps:
+            warnings.warn(
+                f"the image of model {model.name} contradicted the data (misfit {verdict.misfit:.3g}, their noise "
+                f"explains {verdict.allowed:.3g}): pulled back with lambda {float(trace.lam[-1]):.2g}",
+                stacklevel=2,
+            )
         records = _records(trace)
         lam, iterations = ([r[key] for r in records if key in r] for key in ("lam", "cg_iterations"))
         converged = all(count < cascade.MAX_ITERATIONS for count in iterations)
@@ -84,6 +96,7 @@ class Unrolled:
             "iterations": sum(iterations),
             "converged": converged,
             "residual": records[-1]["residual"] if records else None,
+            "guard": None if verdict is None else {"allowed": verdict.allowed, "added_steps": verdict.steps},
             "seconds_setup": calibrated - start,
             "seconds_load": loaded - calibrated,
             "seconds": time.perf_counter() - start,
