@@ -95,7 +95,7 @@ def test_demodulation_needs_two_channels() -> None:
 
 @pytest.mark.parametrize("demodulate", [False, True])
 def test_gradients_to_the_image_are_those_of_finite_differences(demodulate: bool) -> None:
-    """Units and phase depend on the image, too; without their share lambdas upstream would learn from wrong gradients."""
+    """Units and phase depend on the image, too; without their share lambdas would learn from wrong gradients."""
     network = trained_looking(demodulate=demodulate).double()
     x = torch.randn(1, 2, 8, 8, generator=torch.Generator().manual_seed(5), dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(network, (x,), atol=1e-6, rtol=1e-4)
