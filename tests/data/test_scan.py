@@ -262,6 +262,7 @@ class SliceAndHandles(Dataset[tuple[Tensor, int]]):
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts open files in /proc, which this system lacks")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than cores is the point
 def test_several_workers_read_the_right_slices_and_leak_no_handle(tmp_path: Path) -> None:
     kspace = random_kspace(24, 2, 8, 6)
     scan = read(write_h5(tmp_path / "a.h5", kspace=kspace))
