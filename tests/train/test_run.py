@@ -5,6 +5,7 @@ import json
 import math
 import os
 import signal
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -196,6 +197,15 @@ def test_a_kill_while_the_state_is_written_costs_one_interval(
     assert not list((tmp_path / "run").glob(".*"))
 
 
+@pytest.fixture
+def heeds_sigint() -> Iterator[None]:
+    """Whoever runs the tests: what a shell starts in the background ignores SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeds_sigint")
 @pytest.mark.parametrize(
     ("by", "raises"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, KascadeError)], ids=["SIGINT", "SIGTERM"]
 )
