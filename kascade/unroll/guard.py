@@ -40,10 +40,10 @@ class Verdict:
     steps: int
 
 
-def allowed_misfit(E: Encoding, y: Tensor, first: float) -> float | None:
+def allowed_misfit(E: Encoding, y: Tensor, least: float) -> float | None:
     """Misfit that the true image would have.
 
-    The first SENSE step has no prior and hardly any regularization: it fits the noise with p of n degrees of freedom, p
+    Where lambda is large, a SENSE step is hardly regularized: it fits the noise with p of n degrees of freedom, p
     unknowns and n equations, and leaves the misfit sigma sqrt(n - p); that of the truth is sigma sqrt(n). Errors of the
     coil maps count as noise.
 
@@ -53,8 +53,8 @@ def allowed_misfit(E: Encoding, y: Tensor, first: float) -> float | None:
         Of one slice.
     y : Tensor
         k-space (coil, rows, columns).
-    first : float
-        ||E x_1 - y|| / ||y||.
+    least : float
+        Least ||E x - y|| / ||y|| of the SENSE steps.
 
     Returns
     -------
@@ -65,7 +65,7 @@ def allowed_misfit(E: Encoding, y: Tensor, first: float) -> float | None:
     unknowns = float(E.maps.abs().square().sum(-3).clamp(max=1).sum())
     if equations == 0 or unknowns > FEW_EQUATIONS * equations:
         return None
-    return SLACK * first * math.sqrt(equations / (equations - unknowns))
+    return SLACK * least * math.sqrt(equations / (equations - unknowns))
 
 
 def guard(E: Encoding, y: Tensor, image: Tensor, trace: Trace) -> Verdict:
@@ -93,8 +93,8 @@ def guard(E: Encoding, y: Tensor, image: Tensor, trace: Trace) -> Verdict:
     if not trace.lam or not trace.z or len(trace.x) == len(trace.z):  # no lambda, or no final SENSE step to repeat
         return Verdict(image, math.nan, None, 0)
     misfit = float(trace.consistency[-1])
-    allowed = allowed_misfit(E, y, float(trace.consistency[0]))
-    lam, largest, steps = trace.lam[-1], float(trace.lam[0]), 0
+    allowed = allowed_misfit(E, y, min(float(value) for value in trace.consistency))
+    lam, largest, steps = trace.lam[-1], max(float(value) for value in trace.lam), 0
     while allowed is not None and float(trace.consistency[-1]) > allowed and float(lam) < largest:
         lam = (STEP * lam).clamp(max=largest)
         image = consistency_step(E, y, trace.z[-1], lam, trace)
