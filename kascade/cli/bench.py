@@ -37,8 +37,8 @@ def speed(
         typer.Option(
             "--case",
             metavar="NAME",
-            help="gram-columns, gram-2d, sense, espirit, wavelet, train-step, import or help; may be given again. "
-            "(default: all)",
+            help="gram-columns, gram-2d, sense, espirit, wavelet, model, train-step, import or help; may be given "
+            "again. (default: all)",
         ),
     ] = None,
     peer: Annotated[

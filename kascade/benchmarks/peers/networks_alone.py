@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kascade.benchmarks.peers.fastmri_style import version
 from kascade.benchmarks.speed_task import Inputs, Task
 
 if TYPE_CHECKING:
@@ -12,13 +13,6 @@ if TYPE_CHECKING:
 __all__ = ["CASES", "DEVICES", "version"]
 
 DEVICES = ("cpu", "cuda")
-
-
-def version() -> str:
-    """Version of torch, which does the work."""
-    import torch
-
-    return f"torch {torch.__version__}"
 
 
 def train_step(inputs: Inputs, case: str, device: str) -> Task:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,7 @@ __all__ = [
     "combined_snr",
     "image_support",
     "object_phase",
+    "white_noise",
 ]
 
 SUPPORT = 0.05  # of the 99th percentile of an image: what is brighter belongs to its support
@@ -160,6 +162,12 @@ def combined_snr(image: Tensor, maps: Tensor, covariance: Tensor) -> float:
     return float(image[support].abs().double().mean() / variance.mean().sqrt())
 
 
+def white_noise(shape: Sequence[int], rng: np.random.Generator) -> Tensor:
+    """Complex Gaussian noise of unit variance, complex64, of `shape`."""
+    pairs = torch.from_numpy(rng.standard_normal((*shape, 2), dtype=np.float32))
+    return torch.view_as_complex(pairs) / 2**0.5
+
+
 @dataclass(frozen=True)
 class SimulatedKspace:
     """k-space of each slice, computed when it is read.
@@ -197,10 +205,8 @@ class SimulatedKspace:
 
     def _noise(self, index: int) -> Tensor:
         rng = np.random.default_rng((self.seed, 11, index))
-        pairs = torch.from_numpy(rng.standard_normal((*self.shape[1:], 2), dtype=np.float32))
-        white = torch.view_as_complex(pairs) / 2**0.5
         assert self.noise_root is not None
-        return torch.einsum("ij,jrc->irc", self.noise_root.to(torch.complex64), white)
+        return torch.einsum("ij,jrc->irc", self.noise_root.to(torch.complex64), white_noise(self.shape[1:], rng))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kascade.data.simulation.acquisition import image_support, object_phase
+from kascade.data.simulation.acquisition import image_support, object_phase, white_noise
 from kascade.data.simulation.coils import HELMET_MM, coil_noise_covariance, loop_coil_maps
 from kascade.physics.fourier import fft, ifft
 from kascade.train.examples.config import DataConfig
@@ -107,8 +107,7 @@ def _coils(shape: tuple[int, int], fov_mm: tuple[float, float], config: DataConf
 
 def _noise(shape: torch.Size, rng: np.random.Generator) -> Tensor:
     """Complex noise of unit variance: white between coils for one scan in two, else correlated as in an array."""
-    pairs = torch.from_numpy(rng.standard_normal((*shape, 2), dtype=np.float32))
-    white = torch.view_as_complex(pairs) / 2**0.5
+    white = white_noise(shape, rng)
     if rng.uniform() < 0.5:
         return white
     covariance = coil_noise_covariance(shape[0], coupling=rng.uniform(0, 0.6), seed=int(rng.integers(2**31)))
