@@ -17,7 +17,7 @@ from kascade.unroll.schedules import LambdaSchedule, make_schedule
 
 __all__ = ["MAX_ITERATIONS", "CascadeOutput", "Trace", "UnrolledSENSE", "apply_prior", "consistency_step"]
 
-FORWARD_TOLERANCE, ADJOINT_TOLERANCE, MAX_ITERATIONS = 1e-3, 1e-4, 200
+TOLERANCE, MAX_ITERATIONS = 1e-3, 200
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class UnrolledSENSE(nn.Module):
 
     Notes
     -----
-    Solves run to a relative residual of 1e-3 forward and 1e-4 backward; an unconverged one does not warn here, its
+    Solves run to a relative residual of 1e-3, forward and backward; an unconverged one does not warn here, its
     figures stand in the trace. Amplitudes do not matter: solves are linear, and `as_prior` normalizes each image.
 
     References
@@ -164,7 +164,7 @@ def consistency_step(E: LinearOperator, y: Tensor, z: Tensor | None, lam: Tensor
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         solution = regularized_sense(
-            E, y, z, lam, tol=FORWARD_TOLERANCE, max_iter=MAX_ITERATIONS, adjoint_tol=ADJOINT_TOLERANCE
+            E, y, z, lam, tol=TOLERANCE, max_iter=MAX_ITERATIONS, adjoint_tol=TOLERANCE
         )
     if record is not None:
         _note(record, E, y, solution, lam)

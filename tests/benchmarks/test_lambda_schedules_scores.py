@@ -12,7 +12,7 @@ from kascade.benchmarks.lambda_schedules_scores import Score, score_probe, table
 from kascade.errors import ConfigError
 from kascade.physics import regularized_sense
 from kascade.unroll import UnrolledSENSE
-from kascade.unroll.cascade import FORWARD_TOLERANCE
+from kascade.unroll.cascade import TOLERANCE
 from tests.benchmarks.lambda_tiny import made_up, make_tiny, tiny_recipe
 
 
@@ -32,9 +32,9 @@ def probe(monkeypatch: pytest.MonkeyPatch) -> Probe:
 def test_every_step_is_scored(probe: Probe) -> None:
     found = score_probe(UnrolledSENSE(Smooth(), 2, [5.0, 2.0]), "tied", 3, probe)
     E, y = probe.problem.E, probe.problem.y
-    x1 = regularized_sense(E, y, None, 5.0, tol=FORWARD_TOLERANCE).image
+    x1 = regularized_sense(E, y, None, 5.0, tol=TOLERANCE).image
     z1 = Smooth()(x1)
-    x2 = regularized_sense(E, y, z1, 2.0, tol=FORWARD_TOLERANCE).image
+    x2 = regularized_sense(E, y, z1, 2.0, tol=TOLERANCE).image
     z2 = Smooth()(x2)
     assert found.x == pytest.approx([probe.psnr(x1), probe.psnr(x2)], abs=1e-4)
     assert found.z == pytest.approx([probe.psnr(z1), probe.psnr(z2)], abs=1e-4)

@@ -56,8 +56,7 @@ def test_the_problem_is_a_cropped_scan(folder: Path) -> None:
 
 def test_recorded_cg_is_the_same_cascade(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With exact solves on both sides image and all gradients agree: the rows compare one computation."""
-    monkeypatch.setattr(cascade, "FORWARD_TOLERANCE", 1e-10)
-    monkeypatch.setattr(cascade, "ADJOINT_TOLERANCE", 1e-10)
+    monkeypatch.setattr(cascade, "TOLERANCE", 1e-10)
     monkeypatch.setattr(cg_autograd, "RECORDED_CG", 80)
     problem_as_it_is, cascade_as_it_is = speed_training.problem, speed_training.cascade
 

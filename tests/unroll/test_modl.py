@@ -51,7 +51,7 @@ def by_matrix(E: Encoding, y: Tensor, iterations: int, a: Tensor | float) -> Ten
 
 def test_iterations_are_those_of_the_paper(monkeypatch: pytest.MonkeyPatch) -> None:
     """Data consistency is on, with a = lambda_MoDL, which starts at 0.05."""
-    monkeypatch.setattr(cascade, "FORWARD_TOLERANCE", 1e-6)
+    monkeypatch.setattr(cascade, "TOLERANCE", 1e-6)
     E, y = problem()
     for lam, a in (("learned", 0.05), (2.0, 1 / 16)):
         out = MoDL(Half(), 3, lam)(E, y, trace=True)
@@ -67,8 +67,7 @@ def test_iterations_are_those_of_the_paper(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_gradient_of_lambda_is_that_of_finite_differences(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the part through the inverse, which the gradient of the authors' code lacks."""
-    monkeypatch.setattr(cascade, "FORWARD_TOLERANCE", 1e-12)
-    monkeypatch.setattr(cascade, "ADJOINT_TOLERANCE", 1e-12)
+    monkeypatch.setattr(cascade, "TOLERANCE", 1e-12)
     E, y = problem(DOUBLE)
     target = random_complex(ROWS, COLUMNS, seed=3, dtype=DOUBLE)
     model = MoDL(Half(), 3).double()
