@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kascade.errors import ConfigError
 from kascade.physics.operator import LinearOperator, check_shape
-from kascade.physics.solvers import CGResult, conjugate_gradient
+from kascade.physics.solvers import conjugate_gradient
 
 __all__ = ["ConvergenceWarning", "Solution", "penalty", "regularized_sense"]
 
@@ -114,7 +114,7 @@ def regularized_sense(
     a = _penalty_of_batch(lam, b, len(E.domain_shape))
     if prior is not None:
         b = b + a * prior
-    report: list[CGResult] = []
+    report: list[_Report] = []
     settings = _Settings(E, tol, tol if adjoint_tol is None else adjoint_tol, max_iter, report)
     start = None if prior is None else prior.detach()
     image: Tensor = _InverseNormal.apply(settings, start, b, a, *E.tensors())  # type: ignore[no-untyped-call]
@@ -146,14 +146,23 @@ def _penalty_of_batch(lam: float | Tensor, b: Tensor, item_ndim: int) -> Tensor:
 
 
 @dataclass(frozen=True)
+class _Report:
+    """What a solve tells. Not its image: the graph of the image holds the report, and would never be freed."""
+
+    iterations: Tensor
+    residual: Tensor
+    converged: Tensor
+
+
+@dataclass(frozen=True)
 class _Settings:
-    """What a solve needs besides tensors; `report` receives the CGResult of the forward solve."""
+    """What a solve needs besides tensors; `report` receives what the forward solve tells."""
 
     E: LinearOperator
     tol: float
     adjoint_tol: float
     max_iter: int
-    report: list[CGResult]
+    report: list[_Report]
 
 
 class _InverseNormal(torch.autograd.Function):
@@ -175,7 +184,7 @@ class _InverseNormal(torch.autograd.Function):
             tol=settings.tol,
             max_iter=settings.max_iter,
         )
-        settings.report.append(result)
+        settings.report.append(_Report(result.iterations, result.residual, result.converged))
         ctx.settings = settings
         ctx.save_for_backward(result.x, a, *tensors)
         return result.x

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import subprocess
 import sys
 import textwrap
+import weakref
 
 import pytest
 import torch
@@ -185,6 +187,18 @@ def test_training_memory_does_not_grow_with_iterations() -> None:
         for n in ("10", "100")
     ]
     assert abs(peaks[1] - peaks[0]) < 0.05 * peaks[0], peaks
+
+
+def test_an_image_with_a_graph_is_freed_with_its_last_reference() -> None:
+    """Not only when Python looks for cycles, which it seldom does: a training would grow by each step's images."""
+    y, z, lam, maps, mask = gradient_inputs()
+    gc.collect()
+    gc.disable()
+    try:
+        image = weakref.ref(solve(y, z, lam, maps, mask))
+        assert image() is None
+    finally:
+        gc.enable()
 
 
 # --- bad input ------------------------------------------------------------------------------------------------------
