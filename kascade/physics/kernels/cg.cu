@@ -7,11 +7,12 @@
 // Sum over the block, known to all of its threads. THREADS is a power of two.
 __device__ inline float block_sum(float value) {
     __shared__ float part[THREADS];
+    const int me = threadIdx.x;
     __syncthreads();  // a sum before this one has been read
-    part[threadIdx.x] = value;
+    part[me] = value;
     for (int half = THREADS / 2; half > 0; half /= 2) {
         __syncthreads();
-        if (threadIdx.x < half) part[threadIdx.x] += part[threadIdx.x + half];
+        if (me < half) part[me] += part[me + half];
     }
     __syncthreads();
     return part[0];

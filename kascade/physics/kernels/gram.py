@@ -155,10 +155,10 @@ class FilteredGram(KernelGram):
             sizes = self.sets, self.coils, begin, some, samples, len(maps)
             coil_images = x.new_empty(len(x), some, *self.space)
             EXPAND(blocks, x, maps, coil_images, *sizes)
-            spectrum = torch.fft.fftn(coil_images, dim=self.axes)
+            spectrum = torch.fft.fftn(coil_images, dim=self.axes).contiguous()
             del coil_images
             WEIGH(blocks, spectrum, weights, some, samples, len(weights))
-            filtered = torch.fft.fftn(spectrum, dim=self.axes)
+            filtered = torch.fft.fftn(spectrum, dim=self.axes).contiguous()
             del spectrum
             COMBINE(blocks, filtered, maps, out, *sizes)
         return out

@@ -42,18 +42,18 @@ class Emulator:
         values = [ctypes.c_int64(a.data_ptr() if isinstance(a, Tensor) else a) for a in arguments]
         pointers = (ctypes.c_void_p * len(values))(*(ctypes.addressof(v) for v in values))
         sizes = ctypes.c_size_t(kernel.shared_bytes), blocks, kernel.threads, self.order
-        result = library(kernel).run_on_cpu(pointers, *sizes)
+        result = library(kernel, source(kernel.sources)).run_on_cpu(pointers, *sizes)
         assert result == 0, f"the kernel {kernel.name} {FAILURES[result]}"
         self.started.append(kernel.name)
 
 
 @lru_cache(maxsize=None)
-def library(kernel: Kernel) -> Any:
-    """Shared library with the function `run_on_cpu` for one kernel."""
+def library(kernel: Kernel, text: str) -> Any:
+    """Shared library with the function `run_on_cpu` for one kernel of the source `text`."""
     compiler = shutil.which("g++")
     if compiler is None:
         pytest.skip("g++ is not installed: it compiles the CUDA sources for the CPU")
-    text = f'#include "{HEADER}"\n{source(kernel.sources)}\nRUN_ON_CPU({kernel.name})\n'
+    text = f'#include "{HEADER}"\n{text}\nRUN_ON_CPU({kernel.name})\n'
     name = hashlib.sha256(text.encode() + repr(kernel).encode()).hexdigest()[:20]
     path = _folder() / f"{name}.so"
     flags = [*options(kernel), "-O1", "-shared", "-fPIC", "-Wall", "-Wno-unknown-pragmas", "-Wno-unused-function"]
