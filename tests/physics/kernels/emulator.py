@@ -56,7 +56,7 @@ def library(kernel: Kernel, text: str) -> Any:
     text = f'#include "{HEADER}"\n{text}\nRUN_ON_CPU({kernel.name})\n'
     name = hashlib.sha256(text.encode() + repr(kernel).encode()).hexdigest()[:20]
     path = _folder() / f"{name}.so"
-    flags = [*options(kernel), "-O1", "-shared", "-fPIC", "-Wall", "-Wno-unknown-pragmas", "-Wno-unused-function"]
+    flags = [*options(kernel), "-O1", "-shared", "-fPIC", "-Wl,-Bsymbolic", "-Wall", "-Wno-unknown-pragmas", "-Wno-unused-function"]
     done = subprocess.run(
         [compiler, *flags, "-x", "c++", "-", "-o", str(path)], input=text, capture_output=True, text=True, check=False
     )

@@ -64,7 +64,7 @@ def test_lines_in_one_launch(emulator: Emulator, coils: int, rows: int, columns:
 
 
 @pytest.mark.slow
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(coils=st.integers(1, 33), rows=st.integers(1, 3), columns=st.integers(1, 400), sets=st.integers(1, 3))
 def test_lines_of_any_length(emulator: Emulator, coils: int, rows: int, columns: int, sets: int) -> None:
     emulator.started.clear()
