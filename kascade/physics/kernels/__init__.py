@@ -1,7 +1,7 @@
 """CUDA kernels of Kascade's own, through CuPy: E^H E of SENSE and the vector updates of conjugate gradients.
 
-Nobody calls them by name: `SenseGram` and `conjugate_gradient` use them for complex64 tensors on a GPU where CuPy works,
-and torch elsewhere.
+Nobody calls them by name: `SenseGram` and `conjugate_gradient` use them for complex64 tensors on a GPU where CuPy
+works, and torch elsewhere.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""E^H E of Cartesian SENSE by kernels: one launch where the mask varies along columns only, cuFFT between three else."""
+"""E^H E of Cartesian SENSE by kernels: one launch where the mask varies along columns only, else cuFFT."""
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from math import ceil, prod
 
 import torch
@@ -52,7 +52,7 @@ class KernelGram:
         self._rows: tuple[tuple[int, ...], Tensor, Tensor] | None = None
 
     def laid_out(self, weights: Tensor) -> Tensor:
-        """Weights of the FFT's order and (*batch, *space), of length 1 where they are constant, as the kernels want them."""
+        """Weights in FFT order, (*batch, *space) of length 1 where they are constant, as the kernels want them."""
         raise NotImplementedError
 
     def compute(self, x: Tensor, maps: Tensor, weights: Tensor) -> Tensor:
@@ -104,12 +104,12 @@ class FusedGram(KernelGram):
         return out
 
 
-@lru_cache(maxsize=None)
+@cache
 def _tables(factors: tuple[int, ...], device: torch.device) -> tuple[Tensor, Tensor]:
     return frequencies(factors).to(device), twiddles(factors).to(device)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _fused_kernel(factors: tuple[int, ...], sets: int, coils: int) -> Kernel:
     """As many coils at one time as `BLOCK_THREADS` can take, in rounds of equal size."""
     n, first, last = prod(factors), factors[0], factors[-1]
@@ -117,7 +117,7 @@ def _fused_kernel(factors: tuple[int, ...], sets: int, coils: int) -> Kernel:
     rounds = ceil(coils / max(1, BLOCK_THREADS // lanes))
     groups = ceil(coils / rounds)
     pitch = n + n // 16 if last % 2 == 0 else n
-    sizes = {"N": n, "RADICES": ",".join(map(str, factors)), "FIRST": first, "LAST": last}
+    sizes: dict[str, str | int] = {"N": n, "RADICES": ",".join(map(str, factors)), "FIRST": first, "LAST": last}
     constants = {**sizes, "SETS": sets, "GROUPS": groups}
     threads = 32 * ceil(groups * lanes / 32)
     return Kernel(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -47,7 +47,7 @@ class Kernel:
         """Start `blocks` blocks; integers are passed as long long, tensors as pointers to their memory."""
         for position, argument in enumerate(arguments):
             if isinstance(argument, Tensor) and not (argument.is_contiguous() and not argument.is_conj()):
-                raise ValueError(f"kernel {self.name}: argument {position} is not contiguous, or conjugated in name only")
+                raise ValueError(f"kernel {self.name}: argument {position} is not contiguous, or lazily conjugated")
         launch(self, blocks, arguments)
 
 
@@ -63,7 +63,7 @@ def options(kernel: Kernel) -> tuple[str, ...]:
     return (STANDARD, *(f"-D{name}={value}" for name, value in constants.items()))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _compiled(kernel: Kernel) -> Any:
     import cupy
 
@@ -81,7 +81,7 @@ def launch(kernel: Kernel, blocks: int, arguments: tuple[Tensor | int, ...]) -> 
 
 
 def _stream(cupy: Any, device: torch.device) -> Any:
-    """torch's current stream, for CuPy."""
+    """Torch's current stream, for CuPy."""
     stream = torch.cuda.current_stream(device)
     if hasattr(cupy.cuda.Stream, "from_external") and hasattr(stream, "__cuda_stream__"):
         return cupy.cuda.Stream.from_external(stream)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from math import prod
 
 import torch
@@ -15,12 +15,13 @@ LONGEST_LINE = 4096  # 34 kB of shared memory, of the 48 that every GPU gives wi
 SMALL = 16  # products of small primes go up to this
 
 
-@lru_cache(maxsize=None)
+@cache
 def radices(n: int) -> tuple[int, ...] | None:
     """Factors of n, each the length of a transform in registers, outermost first; None where cuFFT must do it.
 
-    As few as possible, since each costs a trip through shared memory. The outermost one is small, because a thread holds
-    maps and sums of as many samples, and the innermost one odd where possible, so that threads use different banks.
+    As few as possible, since each costs a trip through shared memory. The outermost one is small, because a thread
+    holds maps and sums of as many samples, and the innermost one odd where possible, so that threads use different
+    banks.
 
     Parameters
     ----------
@@ -46,7 +47,7 @@ def radices(n: int) -> tuple[int, ...] | None:
     return tuple(found) if len(found) > 1 else (*found, *(1,) * (2 - len(found)))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _split(n: int) -> tuple[int, ...] | None:
     """Fewest factors of n that are at most `SMALL`; among those, of the smallest sum."""
     if n == 1:

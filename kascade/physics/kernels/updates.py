@@ -51,7 +51,5 @@ class KernelUpdates:
         sizes, grid = (*self.sizes, self.now), self.sizes[0] * self.sizes[2]
         CURVATURE(grid, self.p, q, self.shift, self.parts, self._active, *sizes)
         ADVANCE(grid, self.x, self.r, self.p, q, self.parts, self.parts_of_r, self._r2, self._active, *sizes)
-        DIRECTION(
-            grid, self.p, self.r, self.parts_of_r, self._r2, self._active, self.iterations, self.limit, *sizes
-        )
+        DIRECTION(grid, self.p, self.r, self.parts_of_r, self._r2, self._active, self.iterations, self.limit, *sizes)
         self.now = 1 - self.now

@@ -7,7 +7,7 @@ import hashlib
 import shutil
 import subprocess
 import tempfile
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ class Emulator:
         self.started.append(kernel.name)
 
 
-@lru_cache(maxsize=None)
+@cache
 def library(kernel: Kernel, text: str) -> Any:
     """Shared library with the function `run_on_cpu` for one kernel of the source `text`."""
     compiler = shutil.which("g++")
@@ -56,10 +56,10 @@ def library(kernel: Kernel, text: str) -> Any:
     text = f'#include "{HEADER}"\n{text}\nRUN_ON_CPU({kernel.name})\n'
     name = hashlib.sha256(text.encode() + repr(kernel).encode()).hexdigest()[:20]
     path = _folder() / f"{name}.so"
-    flags = [*options(kernel), "-O1", "-shared", "-fPIC", "-Wl,-Bsymbolic", "-Wall", "-Wno-unknown-pragmas", "-Wno-unused-function"]
-    done = subprocess.run(
-        [compiler, *flags, "-x", "c++", "-", "-o", str(path)], input=text, capture_output=True, text=True, check=False
-    )
+    # -Bsymbolic: the C library has a function `advance`, too.
+    flags = ["-O1", "-shared", "-fPIC", "-Wl,-Bsymbolic", "-Wall", "-Wno-unknown-pragmas", "-Wno-unused-function"]
+    command = [compiler, *options(kernel), *flags, "-x", "c++", "-", "-o", str(path)]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
     assert done.returncode == 0 and not done.stderr, done.stderr
     return ctypes.CDLL(str(path))
 

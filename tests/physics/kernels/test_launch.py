@@ -194,7 +194,9 @@ def test_sense_and_its_gradients_on_a_gpu(cuda: torch.device) -> None:
 @pytest.mark.parametrize("rows", [1, 64])  # of the mask: the fused kernel, and cuFFT
 def test_a_captured_graph_gives_the_same(cuda: torch.device, rows: int) -> None:
     maps = random_complex(8, 64, 96, dtype=SINGLE).to(cuda)
-    gram = gram_by_kernels(maps, torch.rand(rows, 96, device=cuda) if rows > 1 else torch.rand(96, device=cuda), 2, None)
+    gram = gram_by_kernels(
+        maps, torch.rand(rows, 96, device=cuda) if rows > 1 else torch.rand(96, device=cuda), 2, None
+    )
     x, other = (random_complex(64, 96, seed=s, dtype=SINGLE).to(cuda) for s in (1, 2))
     expected = gram(other)
     side = torch.cuda.Stream()

@@ -55,7 +55,7 @@ def test_many_blocks_add_up(emulator: Emulator, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_items_that_are_done_are_left_alone(emulator: Emulator) -> None:
-    """Iterations beyond convergence, which a GPU makes because nobody waits for it, change nothing, not even with NaN."""
+    """Iterations beyond convergence, which a GPU makes because nobody waits for it, change nothing."""
     A, b = system(3, 40)
     b[1] = 0
     limit, r = torch.tensor([1e-3, 1e-3, 1e9]), b.to(SINGLE)
