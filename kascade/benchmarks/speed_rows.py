@@ -187,7 +187,7 @@ def _remarks(rows: Sequence[Row]) -> list[str]:
 
 
 def _bandwidth(rows: Sequence[Row]) -> list[str]:
-    """How far E^H E is from the floor: reading maps and image once and writing the image once, at the speed of a copy."""
+    """How far E^H E is from its floor: maps and image read once, the image written once, at the speed of a copy."""
     lines = []
     for case in ("gram-columns", "gram-batch"):
         times = {row.implementation: row.minimum_s for row in rows if row.case == case and row.minimum_s}

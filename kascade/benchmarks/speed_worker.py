@@ -66,10 +66,10 @@ def serve(folder: Path, case: str, implementation: str, device: str, orders: Ite
         return
     try:
         version = module.version()
+        task: Task = module.CASES[case](Inputs(folder), case, device)
     except NotInstalledError as error:
         yield {"missing": str(error)}
         return
-    task: Task = module.CASES[case](Inputs(folder), case, device)
     start = time.perf_counter()
     warm = task()
     if time.perf_counter() - start < PATIENCE_S:

@@ -23,7 +23,9 @@ from kascade.benchmarks.speed_task import (
     penalty,
 )
 
-__all__ = ["CASES", "DEVICES = ("cpu", "cuda")  # there by CuPy
+__all__ = ["CASES", "DEVICES", "version"]
+
+DEVICES = ("cpu", "cuda")  # there by CuPy
 
 
 def version() -> str:
@@ -74,7 +76,7 @@ def gram(inputs: Inputs, case: str, device: str) -> Task:
         (sigpy.mri.linop.Sense(sigpy.to_device(s, on), weights=mask).N, sigpy.to_device(x, on))
         for s, x in zip(maps, images, strict=True)
     ]
-    return _task(lambda: [normal(x) for normal, x in pairs][0], device, slices)
+    return _task(lambda: next(iter([normal(x) for normal, x in pairs])), device, slices)
 
 
 def sense(inputs: Inputs, case: str, device: str) -> Task:
