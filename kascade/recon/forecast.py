@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -68,9 +69,9 @@ def forecast(path: str | os.PathLike[str], plan: Plan) -> Forecast:
     KascadeError
         If the file cannot be read, or the method or its options are wrong.
     """
-    setup = get_method(plan.method, **plan.method_options()).setup
+    method: Any = get_method(plan.method, **plan.method_options())
     scan, sampling = prepare_scan(path, plan.undersampling, plan.keep_oversampling, plan.maps, plan.axes)
-    needed = slice_bytes(scan, setup)
+    needed = slice_bytes(scan, method.setup)
     return Forecast(Path(path), len(scan), scan.kspace.shape[1], scan.matrix, sampling, plan.method, needed)
 
 

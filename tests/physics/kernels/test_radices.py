@@ -13,8 +13,12 @@ from kascade.physics.kernels.radices import LARGEST_PRIME, LONGEST_LINE, SMALL, 
 
 
 def largest_prime(n: int) -> int:
-    primes = [p for p in range(2, n + 1) if n % p == 0 and all(p % q for q in range(2, int(p**0.5) + 1))]
-    return max(primes, default=1)
+    largest, p = 1, 2
+    while n > 1:
+        while n % p == 0:
+            largest, n = p, n // p
+        p += 1
+    return largest
 
 
 @given(st.integers(1, LONGEST_LINE))
