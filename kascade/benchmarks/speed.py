@@ -71,7 +71,7 @@ def run(
     KascadeError
         If the inputs cannot be made.
     """
-    chosen = _chosen("case", cases, CASES)
+    chosen = _cases(cases, device)
     _chosen("peer", peers, PACKAGES)
     if device not in ("cpu", "cuda"):
         raise ConfigError(f"device {device!r}: the benchmark runs on cpu or cuda")
@@ -87,14 +87,21 @@ def run(
         except WorkerError as error:
             raise KascadeError(str(error)) from None
         for case in chosen:
-            names = _implementations(case, peers)
+            names = _implementations(case, peers, device)
             measured += _contest(case, names, folder, device, environment, repeats, progress or (lambda text: None))
     return measured
 
 
-def turns(cases: Sequence[str] | None = None, repeats: int = 5, peers: Sequence[str] | None = None) -> int:
+def turns(
+    cases: Sequence[str] | None = None, repeats: int = 5, peers: Sequence[str] | None = None, device: str = "cpu"
+) -> int:
     """How often `run` calls `progress`."""
-    return sum(len(_implementations(case, peers)) for case in _chosen("case", cases, CASES)) * (repeats + 1)
+    return sum(len(_implementations(case, peers, device)) for case in _cases(cases, device)) * (repeats + 1)
+
+
+def _cases(names: Sequence[str] | None, device: str) -> list[str]:
+    """Those that were asked for, or all that the device has."""
+    return [case for case in _chosen("case", names, CASES) if names or device == "cuda" or not CASES[case].gpu_only]
 
 
 def _chosen(what: str, names: Sequence[str] | None, known: Mapping[str, object]) -> list[str]:
@@ -104,8 +111,9 @@ def _chosen(what: str, names: Sequence[str] | None, known: Mapping[str, object])
     return list(known if names is None else names)
 
 
-def _implementations(case: str, peers: Sequence[str] | None) -> list[str]:
-    return [OURS, *(peer for peer in CASES[case].peers if peers is None or peer in peers)]
+def _implementations(case: str, peers: Sequence[str] | None, device: str) -> list[str]:
+    known = CASES[case].peers + (CASES[case].gpu_peers if device == "cuda" else ())
+    return [OURS, *(peer for peer in known if peers is None or peer in peers)]
 
 
 @contextmanager

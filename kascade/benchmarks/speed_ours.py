@@ -54,6 +54,45 @@ def sense(inputs: Inputs, case: str, device: str) -> Task:
     return torch_task(call, device)
 
 
+def gram_batch(inputs: Inputs, case: str, device: str) -> Task:
+    """`E.gram(x)` of many slices, each with maps of its own."""
+    import torch
+
+    from kascade.physics import Encoding
+
+    maps, x = (torch.from_numpy(inputs.batch(a)).to(device) for a in (inputs.maps, inputs.image))
+    operator = Encoding(maps, torch.from_numpy(inputs.mask(case)).to(device)).gram
+    return torch_task(lambda: operator(x), device, slices=inputs.slices)
+
+
+def sense_batch(inputs: Inputs, case: str, device: str) -> Task:
+    """`regularized_sense` of many slices, each with maps of its own; `dc-batch`: as in a cascade, from a prior."""
+    import torch
+
+    from kascade.physics import ConvergenceWarning, Encoding, regularized_sense
+
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    maps, y, z = (torch.from_numpy(inputs.batch(a)).to(device) for a in (inputs.maps, inputs.kspace, inputs.image))
+    mask = torch.from_numpy(inputs.mask(case)).to(device)
+
+    def call() -> torch.Tensor:
+        if case == "dc-batch":
+            return regularized_sense(Encoding(maps, mask), y, 0.9 * z, lam=LAMBDA, tol=1e-3).image
+        return regularized_sense(Encoding(maps, mask), y, lam=LAMBDA, tol=0.0, max_iter=ITERATIONS[case]).image
+
+    return torch_task(call, device, slices=inputs.slices)
+
+
+def cascade_forward(inputs: Inputs, case: str, device: str) -> Task:
+    """An unrolled SENSE cascade at work, without gradients."""
+    from kascade.benchmarks.speed_training import cascade, problem
+    from kascade.physics import Encoding
+
+    given, model = problem(inputs, device), cascade(device)
+    E = Encoding(given.maps, given.mask)
+    return torch_task(lambda: model(E, given.y).image, device)
+
+
 def espirit(inputs: Inputs, case: str, device: str) -> Task:
     """From k-space to one set of maps."""
     import torch
@@ -125,6 +164,10 @@ CASES = {
     "gram-columns": gram,
     "gram-2d": gram,
     "sense": sense,
+    "gram-batch": gram_batch,
+    "sense-batch": sense_batch,
+    "dc-batch": sense_batch,
+    "cascade": cascade_forward,
     "espirit": espirit,
     "wavelet": wavelet,
     "model": model,

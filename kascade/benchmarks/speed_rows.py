@@ -28,23 +28,39 @@ class Case:
         The other implementations that can do it.
     memory : bool
         Whether peak memory is measured.
+    gpu_peers : tuple of str
+        Those that are there on a GPU only.
+    gpu_only : bool
+        Whether it is measured on a GPU only.
     """
 
     title: str
     peers: tuple[str, ...]
     memory: bool = True
+    gpu_peers: tuple[str, ...] = ()
+    gpu_only: bool = False
 
 
-TRAINING, NETWORKS = "train-step", "networks"
+TRAINING, NETWORKS, TORCH, COPY = "train-step", "networks", "kascade-torch", "copy"
 CASES: Mapping[str, Case] = {
-    "gram-columns": Case("E^H E, mask constant along the readout", ("mrpro", "bart", "sigpy", "fastmri-style")),
-    "gram-2d": Case("E^H E, arbitrary 2-D mask", ("mrpro", "bart", "sigpy", "fastmri-style")),
-    "sense": Case("SENSE, 10 CG iterations, whole call", ("mrpro", "bart", "sigpy")),
+    "gram-columns": Case(
+        "E^H E, mask constant along the readout", ("mrpro", "bart", "sigpy", "fastmri-style"), gpu_peers=(TORCH, COPY)
+    ),
+    "gram-2d": Case("E^H E, arbitrary 2-D mask", ("mrpro", "bart", "sigpy", "fastmri-style"), gpu_peers=(TORCH,)),
+    "gram-batch": Case(
+        "E^H E, a slice of a batch with own maps", ("mrpro", "sigpy", "fastmri-style", TORCH, COPY), gpu_only=True
+    ),
+    "sense": Case("SENSE, 10 CG iterations, whole call", ("mrpro", "bart", "sigpy"), gpu_peers=(TORCH,)),
+    "sense-batch": Case("SENSE, 10 CG iterations, a slice of a batch", (TORCH,), gpu_only=True),
+    "dc-batch": Case("data consistency to 1e-3, a slice of a batch", (TORCH,), gpu_only=True),
     "espirit": Case("ESPIRiT, one set, 24 x 24 calibration", ("bart", "sigpy")),
     "wavelet": Case("L1-wavelet, 50 iterations, whole call", ("bart", "sigpy")),
     "model": Case("reconstruction of a raw slice by a trained network", ("fastmri",)),
+    "cascade": Case(f"{CASCADES} cascades, U-Net {CHANNELS}, crop {CROP}", (TORCH, NETWORKS), gpu_only=True),
     TRAINING: Case(
-        f"training step, {CASCADES} cascades, U-Net {CHANNELS}, crop {CROP}", ("cg-autograd", "fastmri", NETWORKS)
+        f"training step, {CASCADES} cascades, U-Net {CHANNELS}, crop {CROP}",
+        ("cg-autograd", "fastmri", NETWORKS),
+        gpu_peers=(TORCH,),
     ),
     "import": Case("import kascade", ("torch",), memory=False),
     "help": Case("kascade --help", ("torch",), memory=False),
@@ -59,6 +75,8 @@ PACKAGES: Mapping[str, str] = {
     "fastmri": "fastMRI VarNet",
     NETWORKS: "U-Nets alone",
     "torch": "import torch",
+    TORCH: "Kascade without its kernels",
+    COPY: "copy of as many bytes",
 }
 METHOD = f"""\
 ratio: median of the package / median of Kascade. peak: resident memory of its process, with libraries and data.
@@ -128,7 +146,9 @@ def format_table(rows: Sequence[Row]) -> str:
     widths = [max(len(line[i]) for line in (head, *cells)) for i in range(len(head))]
     rule = ["-" * width if i < 2 else "-" * (width - 1) + ":" for i, width in enumerate(widths)]
     table = [_line(head, widths), _line(rule, widths), *(_line(line, widths) for line in cells)]
-    return "\n".join([*table, "", *_training_memory(rows), *_remarks(rows), METHOD])
+    return "\n".join(
+        [*table, "", *_bandwidth(rows), *_training_share(rows), *_training_memory(rows), *_remarks(rows), METHOD]
+    )
 
 
 def _lines(rows: Sequence[Row]) -> list[list[str]]:
@@ -166,6 +186,28 @@ def _remarks(rows: Sequence[Row]) -> list[str]:
     return [f"{text} ({', '.join(cases)})" for text, cases in found.items()]
 
 
+def _bandwidth(rows: Sequence[Row]) -> list[str]:
+    """How far E^H E is from its floor: maps and image read once, the image written once, at the speed of a copy."""
+    lines = []
+    for case in ("gram-columns", "gram-batch"):
+        times = {row.implementation: row.minimum_s for row in rows if row.case == case and row.minimum_s}
+        if OURS in times and COPY in times:
+            share = times[COPY] / times[OURS]
+            lines.append(
+                f"{case}: Kascade takes {1 / share:.2f} times the floor, which is the copy: {100 * share:.0f} % of the "
+                "copy's bandwidth"
+            )
+    return lines
+
+
+def _training_share(rows: Sequence[Row]) -> list[str]:
+    """What part of a training step is not the networks'."""
+    times = {row.implementation: row.median_s for row in rows if row.case == TRAINING and row.median_s}
+    if not {OURS, NETWORKS} <= times.keys():
+        return []
+    return [f"training step: all but the U-Nets takes {100 * (1 - times[NETWORKS] / times[OURS]):.0f} % of Kascade's"]
+
+
 def _training_memory(rows: Sequence[Row]) -> list[str]:
     """What a training step needs beside its networks, where both were measured."""
     peaks = {row.implementation: row.peak_bytes for row in rows if row.case == TRAINING and row.peak_bytes is not None}
@@ -176,8 +218,8 @@ def _training_memory(rows: Sequence[Row]) -> list[str]:
     return [f"training step, peak beyond that of the U-Nets alone: {', '.join(extra)}"]
 
 
-def machine() -> dict[str, Any]:
-    """What the numbers depend on: processor, cores, threads, load, system."""
+def machine(device: str = "cpu") -> dict[str, Any]:
+    """What the numbers depend on: processor, cores, threads, load, system, and the GPU where it is the device."""
     info = Path("/proc/cpuinfo")
     models = [line.partition(":")[2].strip() for line in _read(info) if line.startswith("model name")]
     return {
@@ -186,13 +228,23 @@ def machine() -> dict[str, Any]:
         "load_average": list(os.getloadavg()),
         "system": platform.platform(),
         "python": platform.python_version(),
+        **({"gpu": _gpu()} if device == "cuda" else {}),
     }
+
+
+def _gpu() -> str:
+    """Card, CUDA and kernels, in words."""
+    import torch
+
+    from kascade.physics import kernels
+
+    return f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}, kernels {kernels.status().text}"
 
 
 def _read(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-def to_json(rows: Sequence[Row]) -> dict[str, Any]:
+def to_json(rows: Sequence[Row], device: str = "cpu") -> dict[str, Any]:
     """Rows and the machine, ready for `json.dumps`; times in seconds, memory in bytes."""
-    return {"machine": machine(), "rows": [asdict(row) for row in rows]}
+    return {"machine": machine(device), "rows": [asdict(row) for row in rows]}

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import ceil
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 __all__ = [
     "ACCELERATION",
     "ACS",
+    "BATCH_BYTES",
+    "BATCH_SLICES",
     "CASCADES",
     "CHANNELS",
     "CROP",
@@ -39,7 +42,11 @@ __all__ = [
 ACCELERATION = 4
 ACS = 24
 LAMBDA = 5.0
-ITERATIONS = {"sense": 10, "wavelet": 50}
+ITERATIONS = {"sense": 10, "sense-batch": 10, "wavelet": 50}
+BATCH_SLICES, BATCH_BYTES = (
+    8,
+    200e6,
+)  # a batch has at least so many slices, and so many bytes of maps: more than a cache
 CASCADES, CHANNELS, LEVELS = 6, 18, 4  # of the training step: U-Nets, their features at full resolution, poolings
 CROP = 256  # rows and columns of its images
 RECORDED_CG = 10  # iterations of the CG that autograd records
@@ -105,6 +112,15 @@ class Inputs:
         """(coil, rows, columns), undersampled by the mask of the case `sense`."""
         return self._read("kspace")
 
+    @cached_property
+    def slices(self) -> int:
+        """Slices of a batch."""
+        return max(BATCH_SLICES, ceil(BATCH_BYTES / self.maps.nbytes))
+
+    def batch(self, array: NDArray[np.complex64]) -> NDArray[np.complex64]:
+        """A copy of `array`, (..., rows, columns), for each slice of a batch, turned by so many columns."""
+        return np.stack([np.roll(array, shift, axis=-1) for shift in range(self.slices)])
+
     def mask(self, case: str) -> NDArray[np.float32]:
         """Float32 (rows, columns) for the case `gram-2d`, (columns,) for all others."""
         return self._read("mask_2d" if case == "gram-2d" else "mask_columns")
@@ -126,8 +142,11 @@ def timed(call: Callable[[], NDArray[np.complex64] | None]) -> Task:
     return task
 
 
-def torch_task(call: Callable[[], Any], device: str, *, comparable: bool = True) -> Task:
-    """Task that runs a torch `call` without a graph, waits for the device, and gives the image as a NumPy array."""
+def torch_task(call: Callable[[], Any], device: str, *, comparable: bool = True, slices: int = 1) -> Task:
+    """Task that runs a torch `call` without a graph, waits for the device, and gives the image as a NumPy array.
+
+    The time is that of one of its `slices`, the image the first of them.
+    """
     import torch
 
     def task() -> Timing:
@@ -137,7 +156,8 @@ def torch_task(call: Callable[[], Any], device: str, *, comparable: bool = True)
             if device == "cuda":
                 torch.cuda.synchronize()
             seconds = time.perf_counter() - start
-        return Timing(seconds, image.squeeze().cpu().numpy() if comparable else None)
+        first = image if slices == 1 else image[0]
+        return Timing(seconds / slices, first.squeeze().cpu().numpy() if comparable else None)
 
     return task
 

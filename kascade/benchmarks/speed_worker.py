@@ -34,6 +34,8 @@ IMPLEMENTATIONS = {
     "cg-autograd": "kascade.benchmarks.peers.cg_autograd",
     "fastmri": "kascade.benchmarks.peers.fastmri_varnet",
     "networks": "kascade.benchmarks.peers.networks_alone",
+    "kascade-torch": "kascade.benchmarks.peers.kascade_torch",
+    "copy": "kascade.benchmarks.peers.copy",
     "torch": "kascade.benchmarks.peers.torch_alone",
 }
 LONG_S = 0.25  # a call that takes longer is a turn of its own; shorter ones come in turns of
@@ -64,10 +66,10 @@ def serve(folder: Path, case: str, implementation: str, device: str, orders: Ite
         return
     try:
         version = module.version()
+        task: Task = module.CASES[case](Inputs(folder), case, device)
     except NotInstalledError as error:
         yield {"missing": str(error)}
         return
-    task: Task = module.CASES[case](Inputs(folder), case, device)
     start = time.perf_counter()
     warm = task()
     if time.perf_counter() - start < PATIENCE_S:
@@ -81,7 +83,8 @@ def serve(folder: Path, case: str, implementation: str, device: str, orders: Ite
         if order == "measure":
             yield {"seconds": _turn(task, expected)}
         elif order == "finish":
-            peak = task.peak_bytes() if isinstance(task, MemoryTask) else _peak_memory()
+            needed = _peak_memory if device == "cpu" else _device_memory
+            peak = task.peak_bytes() if isinstance(task, MemoryTask) else needed()
             yield {"peak_bytes": peak, "difference": _difference(folder / f"{case}-result.npy", warm.result)}
             return
         else:
@@ -114,6 +117,16 @@ def _peak_memory() -> int:
     except OSError:
         own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     return max(own, programs)
+
+
+def _device_memory() -> int:
+    """What the allocators of torch and CuPy, as far as this process uses them, took of the GPU, in bytes."""
+    import torch
+
+    taken = torch.cuda.max_memory_reserved()
+    if "cupy" in sys.modules:
+        taken += int(sys.modules["cupy"].get_default_memory_pool().total_bytes())
+    return taken
 
 
 def main(arguments: Sequence[str]) -> None:

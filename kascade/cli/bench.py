@@ -37,8 +37,8 @@ def speed(
         typer.Option(
             "--case",
             metavar="NAME",
-            help="gram-columns, gram-2d, sense, espirit, wavelet, model, train-step, import or help; may be given "
-            "again. (default: all)",
+            help="gram-columns, gram-2d, sense, espirit, wavelet, model, train-step, import or help; on a GPU also "
+            "gram-batch, sense-batch, dc-batch and cascade; may be given again. (default: all)",
         ),
     ] = None,
     peer: Annotated[
@@ -46,7 +46,8 @@ def speed(
         typer.Option(
             "--peer",
             metavar="NAME",
-            help="mrpro, bart, sigpy, fastmri-style, cg-autograd, fastmri or networks; may be given again. "
+            help="mrpro, bart, sigpy, fastmri-style, cg-autograd, fastmri or networks; on a GPU also kascade-torch "
+            "(without our kernels) and copy (the floor); may be given again. "
             "(default: all)",
         ),
     ] = None,
@@ -81,13 +82,14 @@ def speed(
     except ValueError as error:
         raise ConfigError(f"--size {size}: expected coils x rows x columns, such as 15x640x368") from error
     with console.progress() as bar:
-        told = bar.narrator(turns(case, repeats, peer))
+        told = bar.narrator(turns(case, repeats, peer, device))
         measured = run(case, coils, rows, columns, repeats, device, told, peers=peer, threads=threads)
     if as_json:
-        console.result_json(to_json(measured))
+        console.result_json(to_json(measured, device))
         return
-    facts = machine()
-    console.result(f"{size} on {facts['processor']}, {facts['cores']} cores, Python {facts['python']}\n")
+    facts = machine(device)
+    console.result(f"{size} on {facts['processor']}, {facts['cores']} cores, Python {facts['python']}")
+    console.result(f"{facts['gpu']}\n" if "gpu" in facts else "")
     console.result(format_table(measured))
 
 

@@ -32,6 +32,8 @@ def environment() -> list[tuple[str, str]]:
     """Names and values, in the order in which they are shown."""
     import torch
 
+    from kascade.physics import kernels
+
     devices = [f"{torch.cuda.get_device_name(index)}" for index in range(torch.cuda.device_count())]
     rows = [
         ("kascade", __version__),
@@ -39,6 +41,7 @@ def environment() -> list[tuple[str, str]]:
         ("system", platform.platform()),
         ("processors", f"{os.cpu_count()}, torch uses {torch.get_num_threads()} threads"),
         ("CUDA devices", ", ".join(devices) or "none"),
+        ("CUDA kernels", kernels.status().text),
         ("BART", shutil.which("bart") or "not installed"),
     ]
     rows += [(package, _version(package)) for package in CORE]

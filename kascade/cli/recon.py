@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,8 +26,10 @@ from kascade.cli.options import (
     Sets,
     undersampling,
 )
+from kascade.errors import KascadeError
 
 if TYPE_CHECKING:
+    from kascade.recon.plan import Plan
     from kascade.recon.run import Outcome
 
 __all__ = ["recon"]
@@ -106,6 +108,12 @@ def recon(
             "the middle slice as a figure, FOLDER/NAME.png.",
         ),
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", rich_help_panel=RUN, help="Only tell what would be done, and how much memory a slice needs."
+        ),
+    ] = False,
     force: Force = False,
     workers: Annotated[
         int, typer.Option("--workers", "-j", min=1, rich_help_panel=RUN, help="Files to work on at the same time.")
@@ -161,6 +169,9 @@ def recon(
         axes=axes,
         trace=trace,
     )
+    if dry_run:
+        _foretell(sources.files, plan)
+        return
     with (
         console.progress() as bar,
         closing(
@@ -173,6 +184,22 @@ def recon(
     if len(sources.files) == 1 and failed and failed[0].error is not None:
         raise failed[0].error
     console.exit_if_failed([str(outcome.error) for outcome in failed], len(sources.files))
+
+
+def _foretell(files: Sequence[Path], plan: Plan) -> None:
+    """Print what would be done to each file; nothing is written."""
+    from kascade.recon.forecast import forecast, free_memory
+
+    lines, failures = [], []
+    for path in files:
+        try:
+            lines.append(forecast(path, plan).cells())
+        except KascadeError as error:
+            failures.append(str(error))
+    if lines:
+        console.table(("file", "slices", "coils", "matrix", "sampling", "method", "memory of a slice"), lines)
+        console.note(free_memory(plan))
+    console.exit_if_failed(failures, len(files))
 
 
 def _report(outcomes: Iterable[Outcome], output: Path) -> list[Outcome]:

@@ -177,9 +177,10 @@ class _InverseNormal(torch.autograd.Function):
         E = settings.E.with_tensors(tensors)
         gram = E.gram
         result = conjugate_gradient(
-            lambda p: gram._apply(p) + a * p,
+            gram._apply,
             b,
             start,
+            shift=a,
             item_ndim=len(E.domain_shape),
             tol=settings.tol,
             max_iter=settings.max_iter,

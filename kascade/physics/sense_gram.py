@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 
 import torch
 from torch import Tensor
 
+from kascade.physics import kernels
 from kascade.physics.coils import Coils
+from kascade.physics.kernels.gram import KernelGram, gram_by_kernels
 from kascade.physics.operator import LinearOperator
 from kascade.physics.sampling import FourierFilter, filter_axes
 
@@ -23,8 +26,8 @@ class SenseGram(LinearOperator):
     """`Coils.H @ FourierFilter @ Coils`, which is E.H @ E, with the smallest working set.
 
     One coil image at a time goes through map, transform, weights, transform and map in place, so that it stays in the
-    cache; readout transforms and shifts have cancelled (see `FourierFilter`). Where a graph is being recorded the
-    plain, differentiable expression is used instead.
+    cache; readout transforms and shifts have cancelled (see `FourierFilter`). On a GPU with CuPy, kernels do it (see
+    `kascade.physics.kernels`). Where a graph is being recorded the plain, differentiable expression is used instead.
 
     Parameters
     ----------
@@ -67,11 +70,17 @@ class SenseGram(LinearOperator):
         if torch.is_grad_enabled() and any(t.requires_grad for t in (x, self.maps, self.weights)):
             coils, between = self.expression
             return coils._adjoint(between._apply(coils._apply(x)))
+        if kernels.fit(x, self.maps):
+            return self._by_kernels(x)
         batch = torch.broadcast_shapes(x.shape[: x.ndim - len(self.domain_shape)], self.batch_shape)
         return item_by_item(self._block, (x, self.maps, self._filter(x.real.dtype)), self._ranks(), batch)
 
     def _adjoint(self, y: Tensor) -> Tensor:
         return self._apply(y)
+
+    @cached_property
+    def _by_kernels(self) -> KernelGram:
+        return gram_by_kernels(self.maps, self.weights, self.ndim, self.sets)
 
     def _ranks(self) -> tuple[int, int, int]:
         """Axes of one item of x, maps and filter weights."""

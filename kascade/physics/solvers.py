@@ -8,7 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["CGResult", "conjugate_gradient"]
+from kascade.physics import kernels
+from kascade.physics.kernels.updates import KernelUpdates
+
+__all__ = ["CGResult", "Updates", "conjugate_gradient"]
+
+CHECK_EVERY = 4  # iterations on a GPU between two looks at whether all items are done
 
 
 @dataclass(frozen=True)
@@ -39,12 +44,13 @@ def conjugate_gradient(
     b: Tensor,
     x0: Tensor | None = None,
     *,
+    shift: float | Tensor | None = None,
     item_ndim: int = 2,
     tol: float = 1e-6,
     max_iter: int = 500,
     callback: Callable[[int, Tensor], None] | None = None,
 ) -> CGResult:
-    """Solve A x = b for a Hermitian positive (semi)definite A.
+    """Solve (A + shift) x = b for a Hermitian positive (semi)definite A.
 
     Parameters
     ----------
@@ -54,6 +60,8 @@ def conjugate_gradient(
         Right-hand side, complex (*batch, *item).
     x0 : Tensor, optional
         Start; zeros by default.
+    shift : float or Tensor, optional
+        Real, a number or one for each item, (*batch, 1, ...): what is added to the diagonal of A; zero by default.
     item_ndim : int
         Number of trailing axes that make one item; every item is a system of its own.
     tol : float
@@ -76,38 +84,70 @@ def conjugate_gradient(
     def columns(t: Tensor) -> Tensor:
         return t.reshape(-1, item.numel())
 
-    def norm_squared(t: Tensor) -> Tensor:
-        power: Tensor = torch.linalg.vecdot(t, t).real
-        return power
-
     flat_b = columns(b)
-    x = torch.zeros_like(flat_b) if x0 is None else columns(x0.expand(b.shape)).clone()
-    r = flat_b.clone() if x0 is None else flat_b - columns(A(x.reshape(b.shape)))
-    p = r.clone()
-    r2, b2 = norm_squared(r), norm_squared(flat_b)
-    x[b2 == 0] = 0  # the solution, also where x0 says otherwise
+    a = torch.as_tensor(0 if shift is None else shift, dtype=b.real.dtype, device=b.device)
+    a = a.expand(*batch, *(1,) * item_ndim).reshape(-1)
+    x, r = torch.zeros_like(flat_b), flat_b.clone()
+    if x0 is not None:
+        x = columns(x0.expand(b.shape)).clone()
+        r = flat_b - columns(A(x.reshape(b.shape))) - a.unsqueeze(-1) * x
+    r2, b2 = _norm_squared(r), _norm_squared(flat_b)
+    x.masked_fill_((b2 == 0).unsqueeze(-1), 0)  # the solution, also where x0 says otherwise
     limit = tol**2 * b2
-    active = (r2 > limit) & (b2 > 0)
-    iterations = torch.zeros(len(flat_b), dtype=torch.int64, device=b.device)
+    engine = KernelUpdates if kernels.fit(b) else Updates
+    state = engine(x, r, a, limit, r2, (r2 > limit) & (b2 > 0))
+    # Items that are done stay as they are, so that a GPU need not be waited for after each iteration.
+    every = CHECK_EVERY if b.is_cuda and callback is None else 1
     for iteration in range(1, max_iter + 1):
-        if not bool(active.any()):
+        if (iteration - 1) % every == 0 and not bool(state.active.any()):
             break
-        q = columns(A(p.reshape(b.shape)))
-        curvature = torch.linalg.vecdot(p, q).real
-        step = torch.where(active, r2 / curvature, 0).unsqueeze(-1)
-        x.addcmul_(p, step.to(x.dtype))
-        r.addcmul_(q, -step.to(x.dtype))
-        r2_new = torch.where(active, norm_squared(r), r2)
-        p.mul_(torch.where(active, r2_new / r2, 0).unsqueeze(-1)).add_(r)
-        r2 = r2_new
-        iterations += active
-        active = active & (r2 > limit)
+        state(columns(A(state.p.reshape(b.shape))))
         if callback is not None:
-            callback(iteration, _relative(r2, b2))
-    residual = _relative(r2, b2)
+            callback(iteration, _relative(state.r2, b2))
+    residual = _relative(state.r2, b2)
     return CGResult(
-        x.reshape(b.shape), iterations.reshape(batch), residual.reshape(batch), (residual <= tol).reshape(batch)
+        state.x.reshape(b.shape),
+        state.iterations.reshape(batch),
+        residual.reshape(batch),
+        (residual <= tol).reshape(batch),
     )
+
+
+class Updates:
+    """The vectors of conjugate gradients, and what one iteration does to them.
+
+    Parameters
+    ----------
+    x, r : Tensor
+        Start and its residual, (items, samples); both are changed.
+    shift, limit, r2 : Tensor
+        Real (items,): what is added to the operator's diagonal, |r|^2 at which an item is done, |r|^2.
+    active : Tensor
+        bool (items,): the others stay as they are.
+    """
+
+    def __init__(self, x: Tensor, r: Tensor, shift: Tensor, limit: Tensor, r2: Tensor, active: Tensor) -> None:
+        self.x, self.r, self.p, self.shift, self.limit = x, r, r.clone(), shift.unsqueeze(-1), limit
+        self.r2, self.active = r2, active
+        self.iterations = torch.zeros(len(r), dtype=torch.int64, device=r.device)
+
+    def __call__(self, q: Tensor) -> None:
+        """One iteration, with q = A p."""
+        q = q + self.shift * self.p
+        curvature = torch.linalg.vecdot(self.p, q).real
+        step = torch.where(self.active, self.r2 / curvature, 0).unsqueeze(-1).to(q.dtype)
+        self.x.addcmul_(self.p, step)
+        self.r.addcmul_(q, -step)
+        r2 = torch.where(self.active, _norm_squared(self.r), self.r2)
+        self.p.mul_(torch.where(self.active, r2 / self.r2, 0).unsqueeze(-1)).add_(self.r)
+        self.r2 = r2
+        self.iterations += self.active
+        self.active = self.active & (r2 > self.limit)
+
+
+def _norm_squared(t: Tensor) -> Tensor:
+    power: Tensor = torch.linalg.vecdot(t, t).real
+    return power
 
 
 def _relative(r2: Tensor, b2: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from kascade.data import Scan, crop_to_recon, write_maps, write_reconstruction
 from kascade.data.masks import true_acceleration
 from kascade.data.nifti import write_slices
 from kascade.errors import ConfigError, KascadeError, MissingExtraError, OutputError
+from kascade.recon.forecast import plain_memory_errors
 from kascade.recon.method import Reconstruction, get_method
 from kascade.recon.outputs import all_or_none, make_folder
 from kascade.recon.plan import Plan
@@ -196,7 +197,8 @@ def _reconstruct(
             if keep_maps:
                 maps.append(_raw_maps(method.setup, one))
                 one = one.with_maps(maps[-1][None])
-            result = method(one, 0, watch)
+            with plain_memory_errors(one, method.setup):
+                result = method(one, 0, watch)
         except MissingExtraError:
             raise
         except KascadeError as error:

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import kascade
-from kascade.benchmarks import speed, speed_process
-from kascade.benchmarks.peers import bart
+from kascade.benchmarks import speed, speed_process, speed_task
+from kascade.benchmarks.peers import bart, copy, kascade_torch, sigpy
 from kascade.benchmarks.speed import CASES, PACKAGES, Row, format_table, run, to_json, turns
 from kascade.benchmarks.speed_data import write_inputs
 from kascade.benchmarks.speed_process import Worker, WorkerError, prepare
@@ -45,7 +45,7 @@ def image(folder: Path, implementation: str, case: str) -> np.ndarray[Any, Any]:
 
 def test_every_case_is_there_for_us_and_for_each_of_its_peers() -> None:
     for name, case in CASES.items():
-        for implementation in ("kascade", *case.peers):
+        for implementation in ("kascade", *case.peers, *case.gpu_peers):
             assert name in import_module(IMPLEMENTATIONS[implementation]).CASES, (name, implementation)
             assert implementation in PACKAGES
 
@@ -73,6 +73,50 @@ def test_peers_solve_the_same_problem(folder: Path, peer: str, case: str) -> Non
     ours, theirs = image(folder, "kascade", case), image(folder, peer, case)
     assert ours.shape == theirs.shape == SIZE[1:]
     assert np.linalg.norm(ours - theirs) < 1e-4 * np.linalg.norm(ours)
+
+
+@pytest.mark.parametrize("peer", ["kascade", "sigpy", "fastmri-style", pytest.param("mrpro", marks=pytest.mark.slow)])
+def test_batches_of_slices_with_their_own_maps(folder: Path, peer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Meant for GPUs, where a batch is larger than the cache; the first slice is that of the single case."""
+    monkeypatch.setattr(speed_task, "BATCH_SLICES", 3)
+    monkeypatch.setattr(speed_task, "BATCH_BYTES", 1)
+    inputs = Inputs(folder)
+    batch = inputs.batch(inputs.image)
+    assert inputs.slices == 3 and np.array_equal(np.roll(batch[2], -2, axis=-1), batch[0])
+    if peer == "mrpro":
+        pytest.importorskip("mrpro")
+    single, first = image(folder, "kascade", "gram-columns"), image(folder, peer, "gram-batch")
+    assert np.linalg.norm(single - first) < 1e-4 * np.linalg.norm(single)
+
+
+@pytest.mark.parametrize("case", ["sense-batch", "dc-batch", "cascade"])
+def test_cases_for_a_gpu_run_on_the_cpu_too(folder: Path, case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed_task, "BATCH_SLICES", 2)
+    monkeypatch.setattr(speed_task, "BATCH_BYTES", 1)
+    found = image(folder, "kascade", case)
+    assert found.shape == SIZE[1:]
+    if case == "sense-batch":
+        single = image(folder, "kascade", "sense")
+        assert np.linalg.norm(single - found) < 1e-4 * np.linalg.norm(single)
+
+
+def test_the_floor_is_a_copy_of_as_many_bytes(folder: Path) -> None:
+    assert copy.moved_bytes(15, 640, 368) == 8 * 17 * 640 * 368
+    assert copy.CASES["gram-columns"](Inputs(folder), "gram-columns", "cpu")().seconds > 0
+
+
+def test_our_path_without_kernels_switches_them_off(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[bool] = []
+    monkeypatch.setattr("kascade.physics.kernels.use_kernels", said.append)
+    assert next(serve(folder, "gram-2d", "kascade-torch", "cpu", [])) == {"missing": "not on cpu"}
+    kascade_torch.CASES["gram-2d"](Inputs(folder), "gram-2d", "cpu")
+    assert said == [False]
+
+
+def test_a_gpu_has_more_cases_and_peers() -> None:
+    assert turns(None, 1, []) < turns(None, 1, [], "cuda")
+    assert turns(["gram-columns"], 1) + 4 == turns(["gram-columns"], 1, None, "cuda")
+    assert turns(["gram-batch"], 1, []) == 2  # asked for by name, on the CPU too
 
 
 @pytest.mark.parametrize("case", ["espirit", "wavelet"])
@@ -123,7 +167,13 @@ def test_worker_runs_long_calls_once_a_turn(folder: Path, monkeypatch: pytest.Mo
 
 
 def test_worker_names_a_device_that_a_peer_cannot_use(folder: Path) -> None:
-    assert list(serve(folder, "sense", "sigpy", "cuda", [])) == [{"missing": "not on cuda"}]
+    assert list(serve(folder, "sense", "bart", "cuda", [])) == [{"missing": "not on cuda"}]
+
+
+def test_sigpy_on_a_gpu_needs_cupy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sigpy, "find_spec", lambda name: None)
+    (answer,) = serve(folder, "sense", "sigpy", "cuda", [])
+    assert "pip install 'kascade[gpu]'" in answer["missing"]
 
 
 def test_a_process_that_ends_is_heard_to_its_last_word(folder: Path) -> None:
@@ -288,6 +338,19 @@ def test_table() -> None:
     assert cells[2] == ["", "MRpro", "missing", "", "", ""]
     assert cells[3] == [CASES["help"].title, "Kascade 0.1.0", "190.0 ms", "180.0 ms", "", ""]
     assert lines[7] == "missing: MRpro: not installed: pip install mrpro (sense)"
+
+
+def test_floor_and_share_of_the_networks_are_told() -> None:
+    rows = [
+        Row("gram-batch", "kascade", "0.1.0", None, 3e-5, 2e-5, 7, 1.0),
+        Row("gram-batch", "copy", "2", None, 2e-5, 1e-5, 7, 0.5),
+        Row("train-step", "kascade", "0.1.0", None, 1.0, 1.0, 7, 1.0),
+        Row("train-step", "networks", "2", None, 0.8, 0.8, 7, 0.8),
+    ]
+    text = format_table(rows)
+    assert "gram-batch: Kascade takes 2.00 times the floor, which is the copy: 50 % of the copy's bandwidth" in text
+    assert "all but the U-Nets takes 20 % of Kascade's" in text
+    assert "the floor" not in format_table(rows[:1]) and "all but" not in format_table(rows[:3])
 
 
 def test_json_holds_everything_and_the_machine() -> None:

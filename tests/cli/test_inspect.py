@@ -62,7 +62,8 @@ def test_environment(kascade):
     assert run.code == 0
     assert json.loads(run.out)["kascade"] == __version__
     assert json.loads(run.out)["torch"] == torch.__version__
-    assert "torch" in kascade("inspect", "--env").out
+    out = kascade("inspect", "--env").out
+    assert "torch" in out and "CUDA kernels" in out and "use" in out
 
 
 def test_nothing_named(kascade):

@@ -297,3 +297,14 @@ def test_the_shipped_model_needs_no_options(kascade, brain, tmp_path):
     truth = rss(ifft(load(brain).kspace[0]))
     image = read_images(out / "brain.h5")[0]
     assert torch.linalg.vector_norm(image - truth) / torch.linalg.vector_norm(truth) < 0.12
+
+
+def test_a_dry_run_tells_and_writes_nothing(kascade, brain, tmp_path):
+    run = kascade(
+        "recon", brain, "-o", tmp_path / "out", "--method", "sense", "--accel", "4", "--acs", "16", "--dry-run"
+    )
+    assert run.code == 0 and "brain.h5" in run.out and "MiB" in run.out and "nothing was written" in run.err
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "bad.h5").write_text("no")
+    run = kascade("recon", tmp_path / "bad.h5", "-o", tmp_path / "out", "--dry-run")
+    assert run.code != 0 and "bad.h5" in run.err

@@ -25,7 +25,10 @@ def gram(inputs: Inputs, case: str, device: str) -> Task:
     """Expand by the maps, transform, mask, transform back, combine."""
     import torch
 
-    maps, mask, x = (torch.from_numpy(a).to(device) for a in (inputs.maps, inputs.mask(case), inputs.image))
+    slices = inputs.slices if case == "gram-batch" else 1
+    arrays = (inputs.maps, inputs.image) if slices == 1 else (inputs.batch(inputs.maps), inputs.batch(inputs.image))
+    maps, x, mask = (torch.from_numpy(a).to(device) for a in (*arrays, inputs.mask(case)))
+    x = x.unsqueeze(-3)
     axes = (-2, -1)
 
     def call() -> Tensor:
@@ -33,9 +36,9 @@ def gram(inputs: Inputs, case: str, device: str) -> Task:
         kspace = mask * torch.fft.fftshift(torch.fft.fftn(shifted, dim=axes, norm="ortho"), dim=axes)
         shifted = torch.fft.ifftshift(kspace, dim=axes)
         coil_images = torch.fft.fftshift(torch.fft.ifftn(shifted, dim=axes, norm="ortho"), dim=axes)
-        return torch.sum(maps.conj() * coil_images, dim=0)
+        return torch.sum(maps.conj() * coil_images, dim=-3)
 
-    return torch_task(call, device)
+    return torch_task(call, device, slices=slices)
 
 
-CASES = {"gram-columns": gram, "gram-2d": gram}
+CASES = {"gram-columns": gram, "gram-2d": gram, "gram-batch": gram}

@@ -52,8 +52,9 @@ def _operators(inputs: Inputs, case: str, device: str) -> tuple[Any, Any]:
     import torch
 
     operators = _import().operators
-    maps, mask = (torch.from_numpy(a).to(device) for a in (inputs.maps, inputs.mask(case)))
-    coils = operators.SensitivityOp(maps[:, None])
+    array = inputs.batch(inputs.maps) if case.endswith("-batch") else inputs.maps
+    maps, mask = (torch.from_numpy(a).to(device) for a in (array, inputs.mask(case)))
+    coils = operators.SensitivityOp(maps.unsqueeze(-3))
     fourier = operators.FastFourierOp(dim=(-2, -1))
     masking = operators.CartesianMaskingOp(mask.expand(1, *inputs.image.shape))
     spectrum = fourier @ coils
@@ -65,8 +66,10 @@ def gram(inputs: Inputs, case: str, device: str) -> Task:
     import torch
 
     _, normal = _operators(inputs, case, device)
-    x = torch.from_numpy(inputs.image).to(device)[None, None]
-    return torch_task(lambda: normal(x)[0], device)
+    slices = inputs.slices if case == "gram-batch" else 1
+    image = inputs.image if slices == 1 else inputs.batch(inputs.image)
+    x = torch.from_numpy(image).to(device).unsqueeze(-3).unsqueeze(-3)
+    return torch_task(lambda: normal(x)[0], device, slices=slices)
 
 
 def sense(inputs: Inputs, case: str, device: str) -> Task:
@@ -85,4 +88,4 @@ def sense(inputs: Inputs, case: str, device: str) -> Task:
     return torch_task(call, device)
 
 
-CASES = {"gram-columns": gram, "gram-2d": gram, "sense": sense}
+CASES = {"gram-columns": gram, "gram-2d": gram, "gram-batch": gram, "sense": sense}

@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kascade.benchmarks.peers.fastmri_style import version
-from kascade.benchmarks.speed_task import Inputs, Task
+from kascade.benchmarks.speed_task import Inputs, Task, torch_task
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from kascade.benchmarks.speed_training import TrainingStep
 
 __all__ = ["CASES", "DEVICES", "version"]
 
 DEVICES = ("cpu", "cuda")
 
 
-def train_step(inputs: Inputs, case: str, device: str) -> Task:
+def train_step(inputs: Inputs, case: str, device: str) -> TrainingStep:
     """From the zero-filled image through all networks."""
     from kascade.benchmarks.speed_training import TrainingStep, cascade, problem
     from kascade.physics import Encoding
@@ -32,4 +34,10 @@ def train_step(inputs: Inputs, case: str, device: str) -> Task:
     return TrainingStep(model, call, given.target, device, comparable=False)
 
 
-CASES = {"train-step": train_step}
+def cascade_forward(inputs: Inputs, case: str, device: str) -> Task:
+    """The same without gradients."""
+    step = train_step(inputs, "train-step", device)
+    return torch_task(step.reconstruct, device, comparable=False)
+
+
+CASES = {"cascade": cascade_forward, "train-step": train_step}
