@@ -50,6 +50,9 @@ class RigidMotion(LinearOperator):
         Spatial axes, 2 or 3.
     padding : float
         Field of view of the motion over that of the image; 1: none.
+    spacing : tuple of float
+        Pixel sizes along the spatial axes, in any common unit; empty: all equal. Where they differ, the object turns,
+        not the grid.
 
     Raises
     ------
@@ -68,6 +71,7 @@ class RigidMotion(LinearOperator):
     shape: tuple[int, ...]
     ndim: int = 2
     padding: float = PADDING
+    spacing: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         count = motion_count(self.ndim)
@@ -78,6 +82,8 @@ class RigidMotion(LinearOperator):
             )
         if not self.padding >= 1:
             raise ConfigError(f"RigidMotion: padding is {self.padding}; expected 1 (none, lines wrap) or more")
+        if self.spacing and (len(self.spacing) != self.ndim or not all(0 < d < math.inf for d in self.spacing)):
+            raise ConfigError(f"RigidMotion: spacing is {self.spacing}; expected {self.ndim} positive pixel sizes")
         object.__setattr__(self, "unitary", self.padding == 1)
 
     @property
@@ -95,7 +101,7 @@ class RigidMotion(LinearOperator):
     def shears(self) -> list[Shear]:
         """What is done to an image, in order; see `run_shears`."""
         inner = (1,) * (len(self.shape) - self.ndim)
-        return motion_shears(self.parameters, self.shape[-self.ndim :], self.padding, inner)
+        return motion_shears(self.parameters, self.shape[-self.ndim :], self.padding, self.spacing, inner)
 
     def _apply(self, x: Tensor) -> Tensor:
         return run_shears(x, self.shears(), self.shape[-self.ndim :])
@@ -122,7 +128,11 @@ def padded_size(size: int, padding: float) -> int:
 
 
 def motion_shears(
-    parameters: Tensor, space: Sequence[int], padding: float = PADDING, inner: tuple[int, ...] = ()
+    parameters: Tensor,
+    space: Sequence[int],
+    padding: float = PADDING,
+    spacing: Sequence[float] = (),
+    inner: tuple[int, ...] = (),
 ) -> list[Shear]:
     """Shears of a rigid motion, first to last.
 
@@ -135,7 +145,7 @@ def motion_shears(
         As for `RigidMotion`.
     space : sequence of int
         Spatial axes of the image.
-    padding : float
+    padding, spacing
         As for `RigidMotion`.
     inner : tuple of int
         Ones, for axes between the batch and the spatial axes.
@@ -148,10 +158,11 @@ def motion_shears(
     """
     ndim = len(space)
     shifts, angles = parameters[..., :ndim], parameters[..., ndim:].deg2rad()
-    parts = max(1, math.ceil(float(angles.detach().abs().max()) / math.radians(LARGEST_TURN_DEG))) if angles.numel() else 1
+    parts = max(1, math.ceil(float(angles.detach().abs().max()) / math.radians(LARGEST_TURN_DEG)))
+    size = spacing or (1.0,) * ndim
     lines: list[tuple[int, int, Tensor, Tensor | None]] = []  # along, across, slope, offset
     for (u, v, translated), angle in zip(_PLANES[ndim], angles.unbind(-1), strict=True):
-        a, b = -torch.tan(angle / parts / 2), torch.sin(angle / parts)
+        a, b = -torch.tan(angle / parts / 2) * (size[v] / size[u]), torch.sin(angle / parts) * (size[u] / size[v])
         lines += [(u, v, a, None), (v, u, b, None), (u, v, a, None)] * parts
         if translated:
             shift_v = shifts[..., v]

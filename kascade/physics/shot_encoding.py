@@ -15,9 +15,9 @@ from kascade.physics.encoding import Encoding
 from kascade.physics.fourier import fft, ifft
 from kascade.physics.operator import LinearOperator, Sum
 from kascade.physics.rigid_motion import PADDING, RigidMotion, motion_count
-from kascade.physics.shot_plan import ShotPlan, make_plan
+from kascade.physics.shot_plan import ShotPlan, make_plan, shot_columns
 
-__all__ = ["ShotEncoding", "ShotGram", "shot_columns"]
+__all__ = ["ShotEncoding", "ShotGram"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -41,7 +41,7 @@ class ShotEncoding(LinearOperator):
         Spatial axes, 2 or 3.
     sets : int, optional
         Number of map sets, as for `Encoding`; they move alike.
-    padding : float
+    padding, spacing
         As for `RigidMotion`.
 
     Raises
@@ -61,6 +61,7 @@ class ShotEncoding(LinearOperator):
     ndim: int = 2
     sets: int | None = None
     padding: float = PADDING
+    spacing: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         shots = self.shots.tolist() if isinstance(self.shots, Tensor) else self.shots
@@ -99,7 +100,8 @@ class ShotEncoding(LinearOperator):
     def _moving(self, numbers: Sequence[int]) -> Iterator[LinearOperator]:
         for shot in numbers:
             E = Encoding(self.maps, self._mask_of([shot]), self.ndim, self.sets)
-            yield E @ RigidMotion(self.motion[..., shot, :], E.domain_shape, self.ndim, self.padding)
+            motion = self.motion[..., shot, :]
+            yield E @ RigidMotion(motion, E.domain_shape, self.ndim, self.padding, self.spacing)
 
     def _mask_of(self, numbers: Sequence[int]) -> Tensor:
         own = torch.tensor([shot in numbers for shot in self.shots], device=self.maps.device)
@@ -127,17 +129,13 @@ class ShotEncoding(LinearOperator):
         plan = self.plan_for(x, len(self.domain_shape))
         if plan is None:
             return Sum(self.terms)._apply(x)
-        samples = x.new_zeros(self.range_shape)
-        for group, part in zip(plan.groups, plan.forward(x), strict=True):
-            samples[..., group.columns] = part
-        return fft(samples, (-2,))
+        return fft(plan.scatter(plan.forward(x)), (-2,))
 
     def _adjoint(self, y: Tensor) -> Tensor:
         plan = self.plan_for(y, len(self.range_shape))
         if plan is None:
             return Sum(self.terms)._adjoint(y)
-        samples = ifft(y, (-2,))
-        return plan.adjoint([samples[..., group.columns] for group in plan.groups])
+        return plan.adjoint(plan.gather(ifft(y, (-2,))))
 
     def plan_for(self, x: Tensor, item_ndim: int) -> ShotPlan | None:
         """The fast path: for one 2-D slice that moves, a mask of columns, and no graph recorded; None elsewhere."""
@@ -155,12 +153,11 @@ class ShotEncoding(LinearOperator):
         rest = [shot for shot in range(count) if shot not in moving]
         if not moving:
             return None
-        groups = [(rest[0], rest)] if rest else []
-        groups += [(shot, [shot]) for shot in moving]
+        members = [rest, *([shot] for shot in moving)] if rest else [[shot] for shot in moving]
         weights = self._mask_of(range(count))
-        columns = [_columns(self.shots, members, weights) for _, members in groups]
-        motion = self.motion.detach()[[first for first, _ in groups]]
-        return make_plan(self.maps.detach(), motion, columns, weights, self.padding)
+        columns = shot_columns(self.shots, members, weights)
+        motion = self.motion.detach()[[some[0] for some in members]]
+        return make_plan(self.maps.detach(), motion, columns, weights, self.padding, self.spacing)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_plan"}
@@ -197,14 +194,3 @@ class ShotGram(LinearOperator):
 
     def __repr__(self) -> str:
         return f"({self.encoding!r}).gram"
-
-
-def shot_columns(shots: Sequence[int], count: int, weights: Tensor) -> list[Tensor]:
-    """Numbers of the acquired columns (weight not 0) of each of `count` shots, int64."""
-    return [_columns(shots, [shot], weights) for shot in range(count)]
-
-
-def _columns(shots: Sequence[int], chosen: Sequence[int], weights: Tensor) -> Tensor:
-    acquired = (weights != 0).tolist()
-    numbers = [c for c, shot in enumerate(shots) if shot in chosen and acquired[c]]
-    return torch.tensor(numbers, dtype=torch.int64, device=weights.device)

@@ -18,8 +18,7 @@ from kascade.errors import ConfigError, ShapeError
 from kascade.physics.espirit import espirit
 from kascade.physics.fourier import fft, ifft
 from kascade.physics.rss import rss
-from kascade.physics.shot_encoding import shot_columns
-from kascade.physics.shot_plan import make_plan
+from kascade.physics.shot_plan import make_plan, shot_columns
 
 __all__ = ["ORDERS", "SEVERITIES", "MovingKspace", "moving_scan", "random_motion", "shot_order"]
 
@@ -121,15 +120,16 @@ class MovingKspace:
         phase = geometry.phase(index, self.still.phase_rad, self.still.seed)
         image = self._object[index] * torch.polar(torch.ones_like(phase), phase)
         (rows, columns), (all_rows, all_columns) = self.still.geometry.shape, geometry.shape
-        columns_of = shot_columns(self.shots.tolist(), len(self.motion), torch.ones(columns))
-        in_fine = [own - columns // 2 + all_columns // 2 for own in columns_of]
+        members = [[shot] for shot in range(len(self.motion))]
+        own = shot_columns(self.shots.tolist(), members, torch.ones(columns))
+        left, top = all_columns // 2 - columns // 2, all_rows // 2 - rows // 2
         motion = self.motion * torch.tensor([FINER, FINER, 1])
-        plan = make_plan(geometry.maps(index), motion, in_fine, torch.ones(all_columns))
-        samples = torch.zeros(self.shape[1:], dtype=torch.complex64)
-        top = all_rows // 2 - rows // 2
-        for own, part in zip(columns_of, plan.forward(geometry.extend(image).to(torch.complex64)), strict=True):
-            samples[..., own] = fft(part, (-2,))[:, top : top + rows] / FINER
-        return samples
+        weights = torch.ones(all_columns)
+        plan = make_plan(
+            geometry.maps(index), motion, [left + part for part in own], weights, spacing=geometry.spacing_mm
+        )
+        samples = plan.scatter(plan.forward(geometry.extend(image).to(torch.complex64)))[..., left : left + columns]
+        return fft(samples, (-2,))[:, top : top + rows] / FINER
 
     @cached_property
     def _object(self) -> SliceSource:
