@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["CGResult", "conjugate_gradient"]
+__all__ = ["CGResult", "conjugate_gradient", "largest_eigenvalue"]
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,28 @@ def conjugate_gradient(
     return CGResult(
         x.reshape(b.shape), iterations.reshape(batch), residual.reshape(batch), (residual <= tol).reshape(batch)
     )
+
+
+@torch.no_grad()
+def largest_eigenvalue(A: Callable[[Tensor], Tensor], start: Tensor, iterations: int = 15, margin: float = 1.05) -> float:
+    """Upper estimate of the largest eigenvalue of a Hermitian positive semidefinite A, by power iteration.
+
+    Parameters
+    ----------
+    A : callable
+        The operator.
+    start : Tensor
+        Complex, any item that is not zero; it decides shape and device.
+    iterations : int
+        Applications of A.
+    margin : float
+        Factor on the last estimate, which comes from below.
+    """
+    x, value = start, 0.0
+    for _ in range(iterations):
+        x = A(x / torch.linalg.vector_norm(x).clamp(min=1e-30))
+        value = float(torch.linalg.vector_norm(x))
+    return margin * value
 
 
 def _relative(r2: Tensor, b2: Tensor) -> Tensor:

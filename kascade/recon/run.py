@@ -213,7 +213,7 @@ def _reconstruct(
 
 def _raw_maps(setup: Setup, scan: Scan) -> Tensor:
     """Maps of the coils as they are, not whitened, as a scan holds them: ([set,] coil, rows, columns)."""
-    return replace(setup, whitening="none", virtual_coils=None).problem(scan, 0).E.maps.cpu()
+    return replace(setup, whitening="none", virtual_coils=None, motion="none").problem(scan, 0).E.maps.cpu()
 
 
 def _write_images(
