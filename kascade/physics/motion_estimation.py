@@ -124,6 +124,8 @@ def estimate_motion(
     Cordero-Grande et al., IEEE TCI 2 (2016) and MRM 83 (2020); Golub and Pereyra, SIAM J. Numer. Anal. 10 (1973).
     """
     search = _Search.of(y, maps, shots, mask, spacing)
+    if not bool(y.any()):
+        return search.nothing()
     motion = torch.zeros(search.count, 3, dtype=maps.real.dtype)
     weights = torch.ones(search.count, dtype=maps.real.dtype)
     known = torch.zeros(search.count, dtype=torch.bool)
@@ -200,6 +202,11 @@ class _Search:
         held = held.to(torch.int64)
         kept = [own[~torch.isin(own, held)] for own in members]
         return cls(y, maps, names, weights, spacing, count, rest, kept, held)
+
+    def nothing(self) -> MotionEstimate:
+        """Of data without signal nothing can be said."""
+        still, ones = torch.zeros(self.count, 3), torch.ones(self.count)
+        return MotionEstimate(still, ones, self.rest, False, (0.0, 0.0), ones)
 
     def encoding(self, motion: Tensor, held: bool = False) -> LinearOperator:
         """Encoding of the lines that are used, or of those that are held out."""

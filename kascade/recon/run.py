@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -29,6 +29,10 @@ from kascade.recon.setup import Setup
 from kascade.recon.trace_files import Record, trace_files
 from kascade.recon.workers import each_in_a_process
 from kascade.report.figures import montage, save_figure
+from kascade.report.motion_figure import motion_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["Outcome", "SliceProgress", "reconstruct_file", "reconstruct_files"]
 
@@ -96,6 +100,8 @@ def reconstruct_file(
         _write_images(beside, images, scan, plan, results[0].info.get("model"))
         if plan.save_maps:
             write_maps(beside["maps"], maps)
+        if "motion" in beside:
+            save_figure(_motion_figure(results, scan, path.name), beside["motion"])
         report = {
             "kascade": __version__,
             "input": str(path),
@@ -231,6 +237,16 @@ def _write_images(
             spacing = (1.0, 1.0, 1.0)
         along_rows, along_columns, across = spacing
         write_slices(places["nifti"], images.abs(), (across, along_rows, along_columns))
+
+
+def _motion_figure(results: Sequence[Reconstruction], scan: Scan, name: str) -> Figure:
+    """Motion of every slice, and that of the file beside it where it was estimated."""
+    curves = {f"slice {index}": result.info["motion"]["curves"] for index, result in enumerate(results)}
+    first = results[0].info["motion"]
+    stored = None
+    if first["source"] == "estimate" and scan.motion is not None and list(scan.motion.shape) == [len(first["curves"]), 3]:
+        stored = scan.motion.numpy()
+    return motion_figure(curves, stored, f"{name}: motion, {'estimated' if first['source'] == 'estimate' else 'stored'}")
 
 
 def _summary(results: Sequence[Reconstruction]) -> dict[str, Any]:
