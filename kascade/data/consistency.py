@@ -68,5 +68,6 @@ def _check_motion(scan: Scan, columns: int) -> None:
         raise FileFormatError(f"motion of {scan.name} holds NaN or Inf; expected px and degrees")
     if scan.shots is not None and int(scan.shots.max()) + 1 != len(scan.motion):
         raise ShapeError(
-            f"shot names shots 0 to {int(scan.shots.max())}, but motion has {len(scan.motion)} rows; expected one for each"
+            f"shot names shots 0 to {int(scan.shots.max())}, but motion has {len(scan.motion)} rows; expected one for "
+            "each shot"
         )

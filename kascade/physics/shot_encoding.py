@@ -64,11 +64,12 @@ class ShotEncoding(LinearOperator):
     spacing: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        shots = self.shots.tolist() if isinstance(self.shots, Tensor) else self.shots
-        object.__setattr__(self, "shots", tuple(int(shot) for shot in shots))
+        object.__setattr__(self, "shots", tuple(int(shot) for shot in self.shots))
         columns, count = self.maps.shape[-1], motion_count(self.ndim)
         if len(self.shots) != columns:
-            raise ShapeError(f"ShotEncoding: {len(self.shots)} shots named for {columns} columns; expected one for each")
+            raise ShapeError(
+                f"ShotEncoding: {len(self.shots)} shots named for {columns} columns; expected one for each"
+            )
         if self.motion.ndim < 2 or self.motion.shape[-1] != count:
             raise ShapeError(
                 f"ShotEncoding: motion is {tuple(self.motion.shape)}; expected (*batch, shots, {count}), "

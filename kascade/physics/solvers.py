@@ -111,7 +111,9 @@ def conjugate_gradient(
 
 
 @torch.no_grad()
-def largest_eigenvalue(A: Callable[[Tensor], Tensor], start: Tensor, iterations: int = 15, margin: float = 1.05) -> float:
+def largest_eigenvalue(
+    A: Callable[[Tensor], Tensor], start: Tensor, iterations: int = 15, margin: float = 1.05
+) -> float:
     """Upper estimate of the largest eigenvalue of a Hermitian positive semidefinite A, by power iteration.
 
     Parameters

@@ -13,7 +13,7 @@ from torch import Tensor
 from kascade.data.scan import Scan
 from kascade.errors import ConfigError
 from kascade.physics import Encoding, ShotEncoding
-from kascade.physics.motion_estimation import MotionEstimate, XStep, estimate_motion
+from kascade.physics.motion import MotionEstimate, XStep, estimate_motion
 
 __all__ = ["MOTION", "Moving", "encode_motion"]
 
@@ -31,8 +31,8 @@ class Moving:
     y : Tensor
         k-space, where shots that no motion explains have less weight.
     info : dict
-        For the report: "source", "units", "rest" (shot relative to which motion is told), "curves" (shots, 3), and of an
-        estimate "accepted", "held_out_misfit" without and with motion, and "weights" of the shots.
+        For the report: "source", "units", "rest" (shot relative to which motion is told), "curves" (shots, 3), and of
+        an estimate "accepted", "held_out_misfit" without and with motion, and "weights" of the shots.
     """
 
     E: Encoding | ShotEncoding
@@ -103,7 +103,9 @@ def _shots(scan: Scan, E: Encoding) -> Tensor:
     lost = (acquired & (scan.shots < 0)).nonzero().flatten().tolist()
     if lost:
         shown = ", ".join(map(str, lost[:10])) + (", ..." if len(lost) > 10 else "")
-        raise ConfigError(f"{where}: columns {shown} were acquired, but belong to no shot; expected a shot from 0 for each")
+        raise ConfigError(
+            f"{where}: columns {shown} were acquired, but belong to no shot; expected a shot from 0 for each"
+        )
     return scan.shots
 
 
@@ -113,8 +115,8 @@ def _stored(scan: Scan) -> Tensor:
         raise ConfigError(f"{where}: no motion is stored; expected the data set motion; use --motion estimate or none")
     if scan.motion.shape[1] != 3:
         raise ConfigError(
-            f"{where}: motion has {scan.motion.shape[1]} numbers for each shot; slices are reconstructed one by one, and "
-            "can only be moved within their plane: expected 3, two shifts in px and an angle in degrees"
+            f"{where}: motion has {scan.motion.shape[1]} numbers for each shot; slices are reconstructed one by one, "
+            "and can only be moved within their plane: expected 3, two shifts in px and an angle in degrees"
         )
     return scan.motion
 

@@ -244,9 +244,15 @@ def _motion_figure(results: Sequence[Reconstruction], scan: Scan, name: str) -> 
     curves = {f"slice {index}": result.info["motion"]["curves"] for index, result in enumerate(results)}
     first = results[0].info["motion"]
     stored = None
-    if first["source"] == "estimate" and scan.motion is not None and list(scan.motion.shape) == [len(first["curves"]), 3]:
+    if (
+        first["source"] == "estimate"
+        and scan.motion is not None
+        and list(scan.motion.shape) == [len(first["curves"]), 3]
+    ):
         stored = scan.motion.numpy()
-    return motion_figure(curves, stored, f"{name}: motion, {'estimated' if first['source'] == 'estimate' else 'stored'}")
+    return motion_figure(
+        curves, stored, f"{name}: motion, {'estimated' if first['source'] == 'estimate' else 'stored'}"
+    )
 
 
 def _summary(results: Sequence[Reconstruction]) -> dict[str, Any]:

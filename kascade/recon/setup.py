@@ -14,7 +14,7 @@ from kascade.errors import ConfigError
 from kascade.physics import Encoding, ShotEncoding
 from kascade.physics.compression import CoilCompression, compress_svd
 from kascade.physics.espirit import espirit
-from kascade.physics.motion_estimation import XStep
+from kascade.physics.motion import XStep
 from kascade.physics.noise import corner_noise, noise_covariance, rss_weight, whiten, whitening_matrix
 from kascade.physics.rss import rss
 from kascade.recon.motion import MOTION, encode_motion
@@ -94,7 +94,7 @@ class Setup:
         """Prepare slice `index` of `scan`: whiten, find mask, maps and motion, build E.
 
         The maps are those of the scan where it has them (they must then belong to the raw coils), else ESPIRiT's.
-        `x_step` makes images while motion is estimated, see `kascade.physics.motion_estimation.estimate_motion`.
+        `x_step` makes images while motion is estimated, see `kascade.physics.motion.estimate_motion`.
 
         Raises
         ------

@@ -112,7 +112,7 @@ def test_wrong_arguments() -> None:
         RigidMotion(torch.zeros(6), (4, 4))
     with pytest.raises(ShapeError, match=r"expected real \(\*batch, 6\)"):
         RigidMotion(torch.zeros(3), (4, 4, 4), ndim=3)
-    with pytest.raises(ConfigError, match="padding is 0.5"):
+    with pytest.raises(ConfigError, match=r"padding is 0\.5"):
         RigidMotion(torch.zeros(3), (4, 4), padding=0.5)
     with pytest.raises(ConfigError, match="ndim=4"):
         RigidMotion(torch.zeros(3), (4, 4, 4, 4), ndim=4)

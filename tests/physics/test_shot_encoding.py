@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kascade.errors import ShapeError
-from kascade.physics import Encoding, RigidMotion, ShotEncoding, Sum, regularized_sense
+from kascade.physics import Encoding, ShotEncoding, Sum, regularized_sense
 from kascade.physics.rigid_motion import PADDING
 from kascade.unroll import UnrolledSENSE
 from tests.battery import check_operator, random_complex
@@ -69,7 +69,10 @@ def test_known_motion_is_undone(padding: float) -> None:
     rows, columns = (torch.arange(n, dtype=DOUBLE) - n // 2 for n in (24, 24))
     image = torch.exp(-(rows[:, None] ** 2 / 18 + (columns - 2) ** 2 / 30)).to(torch.complex128)
     smooth = torch.stack(
-        [torch.exp(-((rows[:, None] - 9 * math.cos(a)) ** 2 + (columns - 9 * math.sin(a)) ** 2) / 200) for a in range(6)]
+        [
+            torch.exp(-((rows[:, None] - 9 * math.cos(a)) ** 2 + (columns - 9 * math.sin(a)) ** 2) / 200)
+            for a in range(6)
+        ]
     ).to(torch.complex128)
     coils = smooth / smooth.abs().square().sum(0).sqrt()
     motion = torch.tensor([[0, 0, 0], [1.5, -1, 5], [-1, 2, -4], [0.5, 0.5, 2]], dtype=DOUBLE)

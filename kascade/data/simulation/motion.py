@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from kascade.data.scan import Scan
-from kascade.data.simulation.acquisition import Geometry, SimulatedKspace, white_noise
+from kascade.data.simulation.acquisition import Geometry, SimulatedKspace
 from kascade.data.simulation.phantom import HeadSlices
 from kascade.data.slices import Slices, SliceSource
 from kascade.errors import ConfigError, ShapeError
@@ -20,7 +20,16 @@ from kascade.physics.fourier import fft, ifft
 from kascade.physics.rss import rss
 from kascade.physics.shot_plan import make_plan, shot_columns
 
-__all__ = ["ORDERS", "SEVERITIES", "MovingKspace", "moving_scan", "random_motion", "shot_order"]
+__all__ = [
+    "FINER",
+    "ORDERS",
+    "SEVERITIES",
+    "MovingKspace",
+    "moving_samples",
+    "moving_scan",
+    "random_motion",
+    "shot_order",
+]
 
 SEVERITIES = {"still": 0.0, "mild": 1.0, "moderate": 2.5, "severe": 5.0}
 """Largest shift in px and largest angle in degrees, relative to the shot that acquired the center of k-space."""
@@ -87,6 +96,37 @@ def random_motion(shots: int, largest: float, rest: int = 0, seed: int = 0) -> T
     return torch.from_numpy(largest * walk / np.abs(walk).max(axis=0).clip(min=1e-9)).to(torch.float32)
 
 
+def moving_samples(image: Tensor, maps: Tensor, motion: Tensor, shots: Tensor, spacing: tuple[float, float]) -> Tensor:
+    """Noise-free k-space of an object that moves between shots.
+
+    Parameters
+    ----------
+    image : Tensor
+        The object at rest, (rows, columns) of a grid `FINER` times as fine as that of the result.
+    maps : Tensor
+        Coil maps, complex (coil, rows, columns) of that grid.
+    motion : Tensor
+        (shots, 3), in px of the coarse grid and degrees.
+    shots : Tensor
+        Shot of each column of the result; columns of shot -1 stay zero.
+    spacing : tuple of float
+        Pixel sizes.
+
+    Returns
+    -------
+    Tensor
+        complex64 (coil, rows, columns), the central part of the object's k-space.
+    """
+    all_rows, all_columns = image.shape
+    rows, columns = all_rows // FINER, all_columns // FINER
+    own = shot_columns(shots.tolist(), [[shot] for shot in range(len(motion))], torch.ones(columns))
+    left, top = all_columns // 2 - columns // 2, all_rows // 2 - rows // 2
+    finer = motion * torch.tensor([FINER, FINER, 1])
+    plan = make_plan(maps, finer, [left + part for part in own], torch.ones(all_columns), spacing=spacing)
+    samples = plan.scatter(plan.forward(image.to(torch.complex64)))[..., left : left + columns]
+    return fft(samples, (-2,))[:, top : top + rows] / FINER
+
+
 @dataclass(frozen=True)
 class MovingKspace:
     """k-space of an object that moves between shots, computed when it is read.
@@ -118,18 +158,8 @@ class MovingKspace:
         """k-space of slice `index` without noise, complex64 (coil, rows, columns)."""
         geometry = _finer(self.still.geometry)
         phase = geometry.phase(index, self.still.phase_rad, self.still.seed)
-        image = self._object[index] * torch.polar(torch.ones_like(phase), phase)
-        (rows, columns), (all_rows, all_columns) = self.still.geometry.shape, geometry.shape
-        members = [[shot] for shot in range(len(self.motion))]
-        own = shot_columns(self.shots.tolist(), members, torch.ones(columns))
-        left, top = all_columns // 2 - columns // 2, all_rows // 2 - rows // 2
-        motion = self.motion * torch.tensor([FINER, FINER, 1])
-        weights = torch.ones(all_columns)
-        plan = make_plan(
-            geometry.maps(index), motion, [left + part for part in own], weights, spacing=geometry.spacing_mm
-        )
-        samples = plan.scatter(plan.forward(geometry.extend(image).to(torch.complex64)))[..., left : left + columns]
-        return fft(samples, (-2,))[:, top : top + rows] / FINER
+        image = geometry.extend(self._object[index] * torch.polar(torch.ones_like(phase), phase))
+        return moving_samples(image, geometry.maps(index), self.motion, self.shots, geometry.spacing_mm)
 
     @cached_property
     def _object(self) -> SliceSource:
@@ -208,8 +238,8 @@ def moving_scan(
 ) -> Scan:
     """The same scan of a head that moves between shots.
 
-    Object, phase and coils are those of `scan` on a grid twice as fine, where the object is moved; k-space is cut to its
-    matrix: what is reconstructed later was not made by the operator that reconstructs it.
+    Object, phase and coils are those of `scan` on a grid twice as fine, where the object is moved; k-space is cut to
+    its matrix: what is reconstructed later was not made by the operator that reconstructs it.
 
     Parameters
     ----------

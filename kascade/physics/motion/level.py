@@ -15,7 +15,7 @@ from kascade.physics.rigid_motion import padded_size
 from kascade.physics.rss import rss
 from kascade.physics.shot_plan import ShotPlan, make_plan
 
-__all__ = ["Level", "make_level", "resized"]
+__all__ = ["Level", "make_level", "resampled_maps", "resized"]
 
 MARGIN = 8  # columns of the image's k-space beyond those of the data: coils mix neighboring columns
 
@@ -93,7 +93,7 @@ def make_level(
     inside = [(own >= all_columns // 2 - kept // 2) & (own < all_columns // 2 + kept - kept // 2) for own in columns]
     scale = (rows / all_rows, width / all_columns)
     return Level(
-        maps=_resampled(maps, (rows, width)),
+        maps=resampled_maps(maps, (rows, width)),
         samples=ifft(center, (-2,)),
         columns=[own[here] - left for own, here in zip(columns, inside, strict=True)],
         scale=scale,
@@ -119,8 +119,8 @@ def _even(size: float) -> int:
     return 2 * round(size / 2)
 
 
-def _resampled(maps: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Maps at the pixels of a coarser grid over the same field of view, of unit norm where there are any."""
+def resampled_maps(maps: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Maps at the pixels of another grid over the same field of view, of unit norm where there are any."""
     places = []
     for n, m in zip(maps.shape[-2:], shape, strict=True):
         place = (torch.arange(m, dtype=maps.real.dtype) - m // 2) * (n / m) + n // 2
@@ -128,6 +128,6 @@ def _resampled(maps: Tensor, shape: tuple[int, int]) -> Tensor:
     points = torch.stack(torch.meshgrid(places[1], places[0], indexing="xy"), dim=-1)
     parts = torch.stack([maps.real, maps.imag])
     real, imaginary = grid_sample(parts, points.expand(2, *points.shape), padding_mode="border", align_corners=False)
-    coarse = torch.complex(real, imaginary)
-    norm = rss(coarse)
-    return torch.where(norm > 0, coarse / norm.clamp(min=1e-12), 0)
+    there = torch.complex(real, imaginary)
+    norm = rss(there)
+    return torch.where(norm > 0, there / norm.clamp(min=1e-12), 0)

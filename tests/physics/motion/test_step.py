@@ -7,8 +7,8 @@ import math
 import torch
 
 from kascade.physics import RigidMotion, ShotEncoding, fft
-from kascade.physics.motion_level import make_level, resized
-from kascade.physics.motion_step import LinearStep
+from kascade.physics.motion.level import make_level, resized
+from kascade.physics.motion.step import LinearStep
 from kascade.physics.shot_plan import shot_columns
 from tests.battery import random_complex
 
@@ -21,7 +21,10 @@ def problem() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, list[int]]:
     rows, columns = (torch.arange(n, dtype=torch.float64) - n // 2 for n in (N, N))
     image = torch.exp(-(rows[:, None] ** 2 / 9 + (columns - 1) ** 2 / 8)) * (1 + 0.3j)
     maps = torch.stack(
-        [torch.exp(-((rows[:, None] - 8 * math.cos(a)) ** 2 + (columns - 8 * math.sin(a)) ** 2) / 200) for a in range(4)]
+        [
+            torch.exp(-((rows[:, None] - 8 * math.cos(a)) ** 2 + (columns - 8 * math.sin(a)) ** 2) / 200)
+            for a in range(4)
+        ]
     ).to(torch.complex128)
     maps = maps / maps.abs().square().sum(0).sqrt()
     motion = torch.tensor([[0, 0, 0], [0.5, -0.3, 4], [-0.4, 0.6, -3]], dtype=torch.float64)
@@ -74,7 +77,9 @@ def test_the_step_solves_the_linear_least_squares_problem() -> None:
 def test_a_coarse_level_holds_the_same_image_and_the_same_motion() -> None:
     maps, image, motion, shots = problem()
     wide = resized(image, (2 * N, 2 * N))
-    smooth_maps = torch.nn.functional.interpolate(torch.view_as_real(maps).movedim(-1, 1), scale_factor=2, mode="bicubic")
+    smooth_maps = torch.nn.functional.interpolate(
+        torch.view_as_real(maps).movedim(-1, 1), scale_factor=2, mode="bicubic"
+    )
     big_maps = torch.complex(smooth_maps[:, 0].contiguous(), smooth_maps[:, 1].contiguous())
     big_maps = big_maps / big_maps.abs().square().sum(0).sqrt()
     shots = [c % SHOTS for c in range(2 * N)]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kascade.physics.motion_level import Level
+from kascade.physics.motion.level import Level
 from kascade.physics.shot_plan import ShotGroup, ShotPlan
 
 __all__ = ["LinearStep", "Step"]
