@@ -1,9 +1,9 @@
-"""The motion benchmark: SENSE at rest, with motion ignored, known and estimated, on the same scans."""
+"""The motion benchmark: images at rest, with motion ignored, known and estimated, on the same scans."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ class MotionRow:
     worst_px, worst_deg : float
         Largest of them.
     seconds : float
-        Of the estimation, on the wall.
+        Of the estimation, on the wall; NaN for methods that do not tell.
     cpu_seconds : float
         Of estimation and last solve, of all threads: what counts on a machine that does other things, too.
     accepted : bool
@@ -66,13 +66,16 @@ class MotionRow:
 
 @dataclass(frozen=True)
 class MotionPlan:
-    """Cases, and what is left out."""
+    """Cases, the method that reconstructs them, and what is left out."""
 
     cases: list[Case]
+    method: str = "sense"
     notes: tuple[str, ...] = ()
 
 
-def plan_motion(data: Path | None, seeds: int = 10, known_seeds: int = 3, size: int = 256) -> MotionPlan:
+def plan_motion(
+    data: Path | None, seeds: int = 10, known_seeds: int = 3, size: int = 256, method: str = "sense"
+) -> MotionPlan:
     """Choose the cases.
 
     Parameters
@@ -85,33 +88,41 @@ def plan_motion(data: Path | None, seeds: int = 10, known_seeds: int = 3, size: 
         Heads for each severity and order whose motion is known; also heads at rest.
     size : int
         Rows and columns of the simulated images.
+    method : str
+        As for `kascade.recon.get_method`.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such method, or it cannot account for motion.
     """
+    get_method(method, **_options(method, "stored"))
     measured = measured_cases(data)
     notes = () if measured else ("no measured case: name a folder with kspace/full.cfl by --data or KASCADE_DATA",)
     cases = [*simulated_cases(size, seeds, known_seeds), *still_cases(size, known_seeds), *measured]
-    return MotionPlan(cases, notes)
+    return MotionPlan(cases, method, notes)
 
 
-def run_motion(cases: Sequence[Case], progress: Callable[[str], None] | None = None) -> list[MotionRow]:
+def run_motion(plan: MotionPlan, progress: Callable[[str], None] | None = None) -> list[MotionRow]:
     """Measure every case, one after the other."""
     rows = []
-    for case in cases:
+    for case in plan.cases:
         if progress is not None:
             progress(case.name)
-        rows.append(_measure(case, case.make()))
+        rows.append(_measure(case, case.make(), plan.method))
     return rows
 
 
-def _measure(case: Case, pair: Pair) -> MotionRow:
-    rest, ignored = _sense(pair.still, "none"), _sense(pair.moved, "none")
-    known = _sense(pair.moved, "stored")
+def _measure(case: Case, pair: Pair, method: str) -> MotionRow:
+    rest, ignored = _image(pair.still, method, "none"), _image(pair.moved, method, "none")
+    known = _image(pair.moved, method, "stored")
     target = _target(pair.moved)
     results = {"at_rest": rest, "ignored": ignored, "known": known}
     error, seconds, accepted = np.full((1, 3), np.nan), (np.nan, np.nan), True
     if case.estimates:
         cpu = time.process_time()
-        results["estimated"] = _sense(pair.moved, "estimate")
-        seconds = results["estimated"].info["seconds_setup"], time.process_time() - cpu
+        results["estimated"] = _image(pair.moved, method, "estimate")
+        seconds = results["estimated"].info.get("seconds_setup", np.nan), time.process_time() - cpu
         told: dict[str, Any] = results["estimated"].info["motion"]
         assert pair.moved.motion is not None
         error, accepted = np.abs(np.array(told["curves"]) - pair.moved.motion.numpy()), told["accepted"]
@@ -136,9 +147,13 @@ def _measure(case: Case, pair: Pair) -> MotionRow:
     )
 
 
-def _sense(scan: Scan, motion: str) -> Reconstruction:
+def _image(scan: Scan, method: str, motion: str) -> Reconstruction:
     with torch.no_grad():
-        return get_method("sense", lam=LAM, motion=motion)(scan, 0)
+        return get_method(method, **_options(method, motion))(scan, 0)
+
+
+def _options(method: str, motion: str) -> dict[str, Any]:
+    return {"motion": motion, **({"lam": LAM} if method == "sense" else {})}
 
 
 def _target(scan: Scan) -> NDArray[np.float32]:

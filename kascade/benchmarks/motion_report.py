@@ -44,7 +44,7 @@ def write_motion(
     make_folder(folder)
     for name in _FILES:
         refuse_existing(folder / name, force)
-    rows = run_motion(plan.cases, progress)
+    rows = run_motion(plan, progress)
     for name, text in (("motion.csv", motion_csv(rows)), ("motion.md", motion_markdown(rows))):
         with atomic_output(folder / name, force) as place:
             place.write_text(text, encoding="utf-8")

@@ -237,13 +237,16 @@ def motion(
         int, typer.Option("--known-seeds", min=1, help="Heads of each severity and order with known motion.")
     ] = 3,
     size: Annotated[int, typer.Option("--size", min=48, help="Rows and columns of the simulated images.")] = 256,
+    method: Annotated[
+        str, typer.Option("--method", "-m", metavar="NAME", help="sense (lambda 2), wavelet, tv or unrolled.")
+    ] = "sense",
     force: Force = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Measure reconstruction of heads that move between shots.
 
-    SENSE at rest, with motion ignored, known, and estimated from the data; 8
+    Images at rest, with motion ignored, known, and estimated from the data; 8
     coils, SNR 30, 8 to 16 shots, up to 5 px and 5 degrees. Heads are moved on
     a grid twice as fine. Writes motion.csv, motion.md and motion.png.
 
@@ -254,7 +257,7 @@ def motion(
     from kascade.benchmarks.motion import plan_motion
     from kascade.benchmarks.motion_report import motion_tables, write_motion
 
-    plan = plan_motion(data, seeds, known_seeds, size)
+    plan = plan_motion(data, seeds, known_seeds, size, method)
     for line in plan.notes:
         console.note(line)
     with console.progress() as bar:
