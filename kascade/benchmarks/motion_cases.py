@@ -13,7 +13,8 @@ from torch import Tensor
 
 from kascade.data import Scan, load, simulate_head
 from kascade.data.simulation.acquisition import white_noise
-from kascade.data.simulation.motion import FINER, SEVERITIES, moving_samples, moving_scan, random_motion, shot_order
+from kascade.data.simulation.motion import FINER, moving_samples, moving_scan
+from kascade.data.simulation.trajectory import SEVERITIES, random_motion, shot_order
 from kascade.physics import regularized_sense
 from kascade.physics.espirit import espirit
 from kascade.physics.motion.level import resampled_maps, resized

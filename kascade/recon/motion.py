@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -14,8 +14,12 @@ from kascade.data.scan import Scan
 from kascade.errors import ConfigError
 from kascade.physics import Encoding, ShotEncoding
 from kascade.physics.motion import MotionEstimate, XStep, estimate_motion
+from kascade.report.motion_figure import motion_figure
 
-__all__ = ["MOTION", "Moving", "encode_motion"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["MOTION", "Moving", "curves_figure", "encode_motion"]
 
 MOTION = ("none", "stored", "estimate")
 
@@ -89,6 +93,15 @@ def encode_motion(how: str, scan: Scan, y: Tensor, E: Encoding, x_step: XStep | 
     mask = E.mask if bool((columns == 1).all()) else columns if E.mask is None else E.mask * columns
     moved = ShotEncoding(E.maps, motion.to(y.device), tuple(shots.tolist()), mask, sets=E.sets, spacing=sizes)
     return Moving(moved, y * columns, info)
+
+
+def curves_figure(told: Sequence[Mapping[str, Any]], stored: Tensor | None, name: str) -> Figure:
+    """Motion of every slice as `Moving.info` tells it, and beside an estimate that of the file, where it has one."""
+    curves = {f"slice {index}": info["curves"] for index, info in enumerate(told)}
+    estimated = told[0]["source"] == "estimate"
+    comparable = estimated and stored is not None and tuple(stored.shape) == (len(told[0]["curves"]), 3)
+    beside = stored.numpy() if comparable and stored is not None else None
+    return motion_figure(curves, beside, f"{name}: motion, {'estimated' if estimated else 'stored'}")
 
 
 def _shots(scan: Scan, E: Encoding) -> Tensor:

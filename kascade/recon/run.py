@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ from kascade.data.masks import true_acceleration
 from kascade.data.nifti import write_slices
 from kascade.errors import ConfigError, KascadeError, MissingExtraError, OutputError
 from kascade.recon.method import Reconstruction, get_method
+from kascade.recon.motion import curves_figure
 from kascade.recon.outputs import all_or_none, make_folder
 from kascade.recon.plan import Plan
 from kascade.recon.prepare import prepare_scan
@@ -29,10 +30,6 @@ from kascade.recon.setup import Setup
 from kascade.recon.trace_files import Record, trace_files
 from kascade.recon.workers import each_in_a_process
 from kascade.report.figures import montage, save_figure
-from kascade.report.motion_figure import motion_figure
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 __all__ = ["Outcome", "SliceProgress", "reconstruct_file", "reconstruct_files"]
 
@@ -101,7 +98,9 @@ def reconstruct_file(
         if plan.save_maps:
             write_maps(beside["maps"], maps)
         if "motion" in beside:
-            save_figure(_motion_figure(results, scan, path.name), beside["motion"])
+            save_figure(
+                curves_figure([result.info["motion"] for result in results], scan.motion, path.name), beside["motion"]
+            )
         report = {
             "kascade": __version__,
             "input": str(path),
@@ -237,22 +236,6 @@ def _write_images(
             spacing = (1.0, 1.0, 1.0)
         along_rows, along_columns, across = spacing
         write_slices(places["nifti"], images.abs(), (across, along_rows, along_columns))
-
-
-def _motion_figure(results: Sequence[Reconstruction], scan: Scan, name: str) -> Figure:
-    """Motion of every slice, and that of the file beside it where it was estimated."""
-    curves = {f"slice {index}": result.info["motion"]["curves"] for index, result in enumerate(results)}
-    first = results[0].info["motion"]
-    stored = None
-    if (
-        first["source"] == "estimate"
-        and scan.motion is not None
-        and list(scan.motion.shape) == [len(first["curves"]), 3]
-    ):
-        stored = scan.motion.numpy()
-    return motion_figure(
-        curves, stored, f"{name}: motion, {'estimated' if first['source'] == 'estimate' else 'stored'}"
-    )
 
 
 def _summary(results: Sequence[Reconstruction]) -> dict[str, Any]:

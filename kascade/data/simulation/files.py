@@ -81,8 +81,8 @@ def simulate_file(
     store_maps : bool
         Store the true coil maps; methods then use them instead of calibrating.
     motion : str, optional
-        Let the head move between shots: a severity of `kascade.data.simulation.motion.SEVERITIES`. The file then has
-        its shots and motion, the image without motion as target, and coil maps of a calibration without motion.
+        Let the head move between shots: one of `kascade.data.simulation.trajectory.SEVERITIES`. The file then has its
+        shots and motion, the image without motion as target, and coil maps of a calibration without motion.
     shots, order
         Of a moving head, as for `kascade.data.simulation.motion.moving_scan`.
     force : bool

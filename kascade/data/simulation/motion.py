@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from kascade.data.scan import Scan
 from kascade.data.simulation.acquisition import Geometry, SimulatedKspace
 from kascade.data.simulation.phantom import HeadSlices
+from kascade.data.simulation.trajectory import SEVERITIES, random_motion, shot_order
 from kascade.data.slices import Slices, SliceSource
 from kascade.errors import ConfigError, ShapeError
 from kascade.physics.espirit import espirit
@@ -20,80 +20,10 @@ from kascade.physics.fourier import fft, ifft
 from kascade.physics.rss import rss
 from kascade.physics.shot_plan import make_plan, shot_columns
 
-__all__ = [
-    "FINER",
-    "ORDERS",
-    "SEVERITIES",
-    "MovingKspace",
-    "moving_samples",
-    "moving_scan",
-    "random_motion",
-    "shot_order",
-]
+__all__ = ["FINER", "MovingKspace", "moving_samples", "moving_scan"]
 
-SEVERITIES = {"still": 0.0, "mild": 1.0, "moderate": 2.5, "severe": 5.0}
-"""Largest shift in px and largest angle in degrees, relative to the shot that acquired the center of k-space."""
-
-ORDERS = ("interleaved", "sequential")
 FINER = 2  # columns and rows of the object for each of k-space
 ACS = 24  # central columns of the calibration without motion
-JUMPS, JUMP = 0.25, 4.0  # share of the steps between shots that are sudden, and their size relative to the others
-
-
-def shot_order(columns: int, shots: int, order: str = "interleaved") -> Tensor:
-    """Which shot acquires which column.
-
-    Parameters
-    ----------
-    columns : int
-        Columns of k-space.
-    shots : int
-        Number of shots.
-    order : str
-        ``interleaved``: every shot takes each `shots`-th column; ``sequential``: one block after the other.
-
-    Returns
-    -------
-    Tensor
-        int64 (columns,), from 0.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such order, or there are more shots than columns or none.
-    """
-    if not 1 <= shots <= columns:
-        raise ConfigError(f"{shots} shots for {columns} columns: expected 1 to {columns}")
-    if order not in ORDERS:
-        raise ConfigError(f"order of shots {order!r}: expected one of {', '.join(ORDERS)}")
-    column = torch.arange(columns)
-    return column % shots if order == "interleaved" else column * shots // columns
-
-
-def random_motion(shots: int, largest: float, rest: int = 0, seed: int = 0) -> Tensor:
-    """Motion of a head in the plane: small steps between shots, and sudden ones.
-
-    Parameters
-    ----------
-    shots : int
-        Number of shots.
-    largest : float
-        Largest shift along rows and along columns in px, and largest angle in degrees: each of the three reaches it.
-    rest : int
-        The shot relative to which the others are told.
-    seed : int
-        Equal seeds give equal motion, whose size `largest` scales.
-
-    Returns
-    -------
-    Tensor
-        float32 (shots, 3), as for `kascade.physics.RigidMotion`; zero for shot `rest`.
-    """
-    rng = np.random.default_rng((seed, 12))
-    sudden = rng.random((shots, 1)) < JUMPS
-    walk = np.cumsum(rng.standard_normal((shots, 3)) * np.where(sudden, JUMP, 1.0), axis=0)
-    walk -= walk[rest]
-    return torch.from_numpy(largest * walk / np.abs(walk).max(axis=0).clip(min=1e-9)).to(torch.float32)
 
 
 def moving_samples(image: Tensor, maps: Tensor, motion: Tensor, shots: Tensor, spacing: tuple[float, float]) -> Tensor:
@@ -246,11 +176,12 @@ def moving_scan(
     scan : Scan
         As `kascade.data.simulate_scan` and its like give it, all slices.
     motion : str or Tensor
-        A key of `SEVERITIES`, or the motion itself, (shots, 3), see `kascade.physics.RigidMotion`.
+        A key of `kascade.data.simulation.trajectory.SEVERITIES`, or the motion itself, (shots, 3), as for
+        `kascade.physics.RigidMotion`.
     shots : int
         Number of shots, where `motion` is a severity.
     order : str
-        One of `ORDERS`.
+        As for `kascade.data.simulation.trajectory.shot_order`.
     seed : int
         Of the motion.
     true_maps : bool

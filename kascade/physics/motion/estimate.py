@@ -134,7 +134,8 @@ def estimate_motion(
     if x_step is not None:
         image, refined = x, motion
         for _ in range(X_STEPS):
-            image = x_step(lines.encoding(refined, weights), lines.weighted(weights))
+            E = lines.encoding(refined, weights)
+            image = x_step(E, lines.used(weights))
             image, refined = descent.run(image, refined, weights, image)
         better = lines.held_out_misfit(refined, weights, image)
         if better < found:

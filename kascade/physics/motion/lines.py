@@ -97,6 +97,12 @@ class Lines:
         """k-space times the roots of the shots' weights."""
         return self.y * self._roots(weights)
 
+    def used(self, weights: Tensor) -> Tensor:
+        """As `weighted`, and zero but for the lines that are used."""
+        chosen = torch.zeros(self.y.shape[-1], dtype=self.maps.real.dtype)
+        chosen[torch.cat(self.columns)] = 1
+        return self.weighted(weights) * chosen
+
     def _roots(self, weights: Tensor) -> Tensor:
         return torch.tensor([0.0 if shot < 0 else float(weights[shot]) for shot in self.shots]).sqrt()
 
