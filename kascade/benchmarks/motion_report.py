@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["motion_csv", "motion_figure_of", "motion_markdown", "motion_tables", "write_motion"]
 
-Table = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
+Table = tuple[str, Sequence[str], Sequence[Sequence[str]]]
 """Heading, names of the columns, lines."""
 
 _NUMBERS = (
@@ -131,7 +131,7 @@ def motion_markdown(rows: Sequence[MotionRow]) -> str:
     """All tables."""
     parts = []
     for heading, columns, lines in motion_tables(rows):
-        table = [columns, ("---",) * len(columns), *lines]
+        table = [columns, ["---"] * len(columns), *lines]
         parts.append(f"### {heading}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in table))
     return "\n\n".join(parts) + "\n"
 
