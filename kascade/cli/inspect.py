@@ -121,6 +121,11 @@ def _show(facts: Mapping[str, Any]) -> None:
     ]
     lines += [(label, _text(facts["header"][key])) for key, label in HEADER_LABELS.items() if key in facts["header"]]
     lines += _sampling_lines(facts["sampling"])
+    if facts["shots"]:
+        lines.append(("shots", str(facts["shots"]["number"])))
+        if "largest_shift_px" in facts["shots"]:
+            shift, angle = facts["shots"]["largest_shift_px"], facts["shots"]["largest_angle_deg"]
+            lines.append(("motion", f"stored, up to {shift:.3g} px and {angle:.3g} degrees"))
     noise = facts["noise"]
     if "standard_deviation" in noise:
         lines.append(("noise", f"{noise['standard_deviation']:.4g} per coil, from the {noise['source']}"))

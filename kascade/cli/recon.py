@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -36,6 +36,7 @@ __all__ = ["recon"]
 
 OUTPUT = "Output"
 RUN = "Many files"
+MOST_TABLES = 4
 
 
 def recon(
@@ -82,6 +83,15 @@ def recon(
         int | None,
         typer.Option("--virtual-coils", metavar="N", help="Compress to N virtual coils first: less time and memory."),
     ] = None,
+    motion: Annotated[
+        str,
+        typer.Option(
+            "--motion",
+            metavar="HOW",
+            help="Motion between shots: none, stored (as the file tells it) or estimate (from the data; the file names "
+            "the shot of each column).",
+        ),
+    ] = "none",
     maps: MapsFile = None,
     keep_oversampling: KeepOversampling = False,
     device: Device = "cpu",
@@ -131,6 +141,7 @@ def recon(
                the header's recon matrix where there is one
     NAME.png   all slices at a glance
     NAME.json  method, parameters, acceleration, iterations, residuals, times
+    With --motion, NAME-motion.png, too: shifts and angle of each shot.
 
     Of a folder, every file is done; those that fail are told at the end.
 
@@ -139,6 +150,8 @@ def recon(
     kascade recon brain.h5 -o out/ --accel 4 --acs 24
 
     kascade recon brain.h5 -o out/ --model runs/x/best.safetensors --trace t/
+
+    kascade recon moved.h5 -o out/ --method sense --motion estimate
 
     kascade recon scans/ -o out/ --method wavelet --workers 4 --resume
     """
@@ -150,7 +163,7 @@ def recon(
     sources = find_sources(paths)
     for path in sources.ignored:
         console.note(f"{path}: passed over, no k-space by its name")
-    given = {"lam": lam, "model": model}
+    given = {"lam": lam, "model": model, "motion": None if motion == "none" else motion}
     options: dict[str, Any] = {
         "sets": sets,
         "device": device,
@@ -221,4 +234,27 @@ def _report(outcomes: Iterable[Outcome], output: Path) -> list[Outcome]:
             f"{outcome.path}: {len(report['seconds'])} x {image}, {report['sampling']}, {method}, "
             f"{report['seconds_total']:.1f} s -> {output}"
         )
+        _tell_motion([info["motion"] for info in report["slices"] if "motion" in info])
     return failed
+
+
+def _tell_motion(slices: Sequence[Mapping[str, Any]]) -> None:
+    """Print the curves of a few slices, of many their extent."""
+    for index, motion in enumerate(slices):
+        heading = f"slice {index}: "
+        if not motion.get("accepted", True):
+            without, found = motion["held_out_misfit"]
+            console.note(
+                f"{heading}no motion found, lines held out are predicted no better with any (misfit {found:.3f}, "
+                f"without {without:.3f})"
+            )
+        elif len(slices) > MOST_TABLES:
+            extent = [max(abs(line[p]) for line in motion["curves"]) for p in range(3)]
+            console.note(f"{heading}up to {extent[0]:.2f} and {extent[1]:.2f} px, {extent[2]:.2f} deg")
+        else:
+            weights = motion.get("weights", [1.0] * len(motion["curves"]))
+            rows = [
+                (str(shot), *(f"{value:.2f}" for value in line), f"{weight:.2f}")
+                for shot, (line, weight) in enumerate(zip(motion["curves"], weights, strict=True))
+            ]
+            console.table((f"{heading}shot", "rows [px]", "columns [px]", "angle [deg]", "weight"), rows)

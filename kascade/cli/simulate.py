@@ -14,6 +14,7 @@ from kascade.errors import ConfigError, KascadeError
 __all__ = ["simulate"]
 
 HEAD = "Built-in head (phantom)"
+MOVING = "Moving head"
 
 
 def simulate(
@@ -44,6 +45,25 @@ def simulate(
     store_maps: Annotated[
         bool, typer.Option("--store-maps", help="Store the true coil maps; recon then uses them, not ESPIRiT.")
     ] = False,
+    motion: Annotated[
+        str | None,
+        typer.Option(
+            "--motion",
+            metavar="SEVERITY",
+            rich_help_panel=MOVING,
+            help="Move the head between shots: mild, moderate or severe (up to 1, 2.5 or 5 px and degrees), or still.",
+        ),
+    ] = None,
+    shots: Annotated[int, typer.Option("--shots", min=1, rich_help_panel=MOVING, help="Shots of each image.")] = 16,
+    order: Annotated[
+        str,
+        typer.Option(
+            "--order",
+            metavar="NAME",
+            rich_help_panel=MOVING,
+            help="Columns of a shot: interleaved (every shot covers k-space) or sequential (one block each).",
+        ),
+    ] = "interleaved",
     matrix: Annotated[
         str, typer.Option("--matrix", metavar="SxRxC", rich_help_panel=HEAD, help="Slices, rows and columns.")
     ] = "8x256x256",
@@ -58,11 +78,14 @@ def simulate(
 
     Coil sensitivities are those of current loops around the head
     (Biot-Savart), the object gets a smooth phase, the coils correlated noise.
-    The noise-free image is stored as the target.
+    The noise-free image is stored as the target. With --motion, the shots,
+    their true motion and coil maps of a calibration at rest are stored, too.
 
     [bold]Examples[/bold]
 
     kascade simulate volume.nii.gz -o sim.h5 --coils 8 --snr 30 --slices 80:90
+
+    kascade simulate volume.nii.gz -o moved.h5 --motion moderate --seed 1 --slices 80:82
 
     kascade simulate phantom -o head.h5 --contrast t2 --oversampling 2
     """
@@ -75,6 +98,9 @@ def simulate(
         "store_maps": store_maps,
         "shape": _matrix(matrix),
         "contrast": contrast,
+        "motion": motion,
+        "shots": shots,
+        "order": order,
         "force": force,
     }
     if not Path(source).is_dir():

@@ -58,11 +58,16 @@ def check_parts(scan: Scan) -> None:
 def _check_motion(scan: Scan, columns: int) -> None:
     if scan.shots is not None and tuple(scan.shots.shape) != (columns,):
         raise ShapeError(f"shots have shape {tuple(scan.shots.shape)}; expected one per column, ({columns},)")
+    if scan.shots is not None and int(scan.shots.min()) < -1:
+        raise ShapeError(f"shot names shot {int(scan.shots.min())}; expected shots from 0, or -1 for a column without")
     if scan.motion is None:
         return
     if scan.motion.ndim != 2 or scan.motion.shape[1] not in (3, 6):
         raise ShapeError(f"motion has shape {tuple(scan.motion.shape)}; expected (shots, 3) or (shots, 6)")
     if not torch.isfinite(scan.motion).all():
         raise FileFormatError(f"motion of {scan.name} holds NaN or Inf; expected px and degrees")
-    if scan.shots is not None and int(scan.shots.max()) >= len(scan.motion):
-        raise ShapeError(f"shots name shot {int(scan.shots.max())}, but motion has {len(scan.motion)} (from 0)")
+    if scan.shots is not None and int(scan.shots.max()) + 1 != len(scan.motion):
+        raise ShapeError(
+            f"shot names shots 0 to {int(scan.shots.max())}, but motion has {len(scan.motion)} rows; expected one for "
+            "each shot"
+        )

@@ -8,8 +8,10 @@ from kascade.physics.diagonal import Diagonal
 from kascade.physics.encoding import Encoding
 from kascade.physics.fourier import Fourier, fft, ifft
 from kascade.physics.operator import Identity, LinearOperator, Sum
+from kascade.physics.rigid_motion import RigidMotion
 from kascade.physics.sampling import Sampling
 from kascade.physics.sense import ConvergenceWarning, Solution, regularized_sense
+from kascade.physics.shot_encoding import ShotEncoding
 from kascade.physics.solvers import conjugate_gradient
 
 __all__ = [
@@ -21,7 +23,9 @@ __all__ = [
     "Fourier",
     "Identity",
     "LinearOperator",
+    "RigidMotion",
     "Sampling",
+    "ShotEncoding",
     "Solution",
     "Stack",
     "Sum",

@@ -11,7 +11,7 @@ from torch import Tensor
 from kascade.physics import kernels
 from kascade.physics.kernels.updates import KernelUpdates
 
-__all__ = ["CGResult", "Updates", "conjugate_gradient"]
+__all__ = ["CGResult", "Updates", "conjugate_gradient", "largest_eigenvalue"]
 
 CHECK_EVERY = 4  # iterations on a GPU between two looks at whether all items are done
 
@@ -148,6 +148,30 @@ class Updates:
 def _norm_squared(t: Tensor) -> Tensor:
     power: Tensor = torch.linalg.vecdot(t, t).real
     return power
+
+
+@torch.no_grad()
+def largest_eigenvalue(
+    A: Callable[[Tensor], Tensor], start: Tensor, iterations: int = 15, margin: float = 1.05
+) -> float:
+    """Upper estimate of the largest eigenvalue of a Hermitian positive semidefinite A, by power iteration.
+
+    Parameters
+    ----------
+    A : callable
+        The operator.
+    start : Tensor
+        Complex, any item that is not zero; it decides shape and device.
+    iterations : int
+        Applications of A.
+    margin : float
+        Factor on the last estimate, which comes from below.
+    """
+    x, value = start, 0.0
+    for _ in range(iterations):
+        x = A(x / torch.linalg.vector_norm(x).clamp(min=1e-30))
+        value = float(torch.linalg.vector_norm(x))
+    return margin * value
 
 
 def _relative(r2: Tensor, b2: Tensor) -> Tensor:

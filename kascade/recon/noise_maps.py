@@ -140,6 +140,8 @@ def noise_maps(
     if undersampling is not None:
         used = one.undersample(undersampling.make(one.matrix, one.path.name if one.path is not None else one.name))
     E = setup.problem(used, 0).E
+    if not isinstance(E, Encoding):
+        raise ConfigError("noise maps do not account for motion; use motion='none'")
     mask = E.mask
     full = one.whitened(0).to(setup.device)
 

@@ -99,6 +99,8 @@ class Plan:
         """
         name = result_name(path)
         files = {"h5": out / f"{name}.h5", "png": out / f"{name}.png", "json": out / f"{name}.json"}
+        if self.options.get("motion", "none") != "none":
+            files["motion"] = out / f"{name}-motion.png"
         if self.nifti:
             files["nifti"] = out / f"{name}.nii.gz"
         if self.save_maps:

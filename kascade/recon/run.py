@@ -23,6 +23,7 @@ from kascade.data.nifti import write_slices
 from kascade.errors import ConfigError, KascadeError, MissingExtraError, OutputError
 from kascade.recon.forecast import plain_memory_errors
 from kascade.recon.method import Reconstruction, get_method
+from kascade.recon.motion import curves_figure
 from kascade.recon.outputs import all_or_none, make_folder
 from kascade.recon.plan import Plan
 from kascade.recon.prepare import prepare_scan
@@ -97,6 +98,10 @@ def reconstruct_file(
         _write_images(beside, images, scan, plan, results[0].info.get("model"))
         if plan.save_maps:
             write_maps(beside["maps"], maps)
+        if "motion" in beside:
+            save_figure(
+                curves_figure([result.info["motion"] for result in results], scan.motion, path.name), beside["motion"]
+            )
         report = {
             "kascade": __version__,
             "input": str(path),
@@ -215,7 +220,7 @@ def _reconstruct(
 
 def _raw_maps(setup: Setup, scan: Scan) -> Tensor:
     """Maps of the coils as they are, not whitened, as a scan holds them: ([set,] coil, rows, columns)."""
-    return replace(setup, whitening="none", virtual_coils=None).problem(scan, 0).E.maps.cpu()
+    return replace(setup, whitening="none", virtual_coils=None, motion="none").problem(scan, 0).E.maps.cpu()
 
 
 def _write_images(

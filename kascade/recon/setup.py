@@ -11,11 +11,13 @@ from torch import Tensor
 from kascade.data.mask_analysis import acs_rectangle, infer_mask, true_acceleration
 from kascade.data.scan import Scan
 from kascade.errors import ConfigError
-from kascade.physics import Encoding
+from kascade.physics import Encoding, ShotEncoding
 from kascade.physics.compression import CoilCompression, compress_svd
 from kascade.physics.espirit import espirit
+from kascade.physics.motion import XStep
 from kascade.physics.noise import corner_noise, noise_covariance, rss_weight, whiten, whitening_matrix
 from kascade.physics.rss import rss
+from kascade.recon.motion import MOTION, encode_motion
 
 __all__ = ["Problem", "Setup", "calibration_size"]
 
@@ -31,8 +33,8 @@ class Problem:
     ----------
     y : Tensor
         k-space, complex (coil, rows, columns).
-    E : Encoding
-        Encoding operator of the slice; `E.sets` is None for one map set.
+    E : Encoding or ShotEncoding
+        Encoding operator of the slice, with motion where that is accounted for; `E.sets` is None for one map set.
     intensity : Tensor
         Real ([set,] rows, columns): what the raw coils' RSS of an image of ones is. It gives an image of whitened coils
         the intensity of the raw ones, and one of soft maps that of the object.
@@ -41,7 +43,7 @@ class Problem:
     """
 
     y: Tensor
-    E: Encoding
+    E: Encoding | ShotEncoding
     intensity: Tensor
     info: dict[str, Any]
 
@@ -69,6 +71,8 @@ class Setup:
         torch device.
     virtual_coils : int, optional
         Compress to so many virtual coils (SVD) before anything else is computed: less time and memory.
+    motion : {"none", "stored", "estimate"}
+        Motion between shots: not accounted for, taken from the scan, or estimated from the data.
     """
 
     sets: int = 1
@@ -76,22 +80,27 @@ class Setup:
     whitening: str = "stored"
     device: str = "cpu"
     virtual_coils: int | None = None
+    motion: str = "none"
 
     def __post_init__(self) -> None:
         if self.whitening not in WHITENING:
             raise ConfigError(f"whitening must be one of {', '.join(WHITENING)}, got {self.whitening!r}")
+        if self.motion not in MOTION:
+            raise ConfigError(f"motion must be one of {', '.join(MOTION)}, got {self.motion!r}")
         if self.sets < 1:
             raise ConfigError(f"sets must be 1 or more, got {self.sets}")
 
-    def problem(self, scan: Scan, index: int) -> Problem:
-        """Prepare slice `index` of `scan`: whiten, find mask and maps, build E.
+    def problem(self, scan: Scan, index: int, x_step: XStep | None = None) -> Problem:
+        """Prepare slice `index` of `scan`: whiten, find mask, maps and motion, build E.
 
         The maps are those of the scan where it has them (they must then belong to the raw coils), else ESPIRiT's.
+        `x_step` makes images while motion is estimated, see `kascade.physics.motion.estimate_motion`.
 
         Raises
         ------
         ConfigError
-            If k-space has no calibration region for ESPIRiT.
+            If k-space has no calibration region for ESPIRiT, or motion is to be accounted for and the scan does not
+            say which shot acquired what.
         """
         kspace = scan.kspace[index].to(self.device)
         whitener, noise = self._whitener(scan, kspace)
@@ -113,7 +122,11 @@ class Setup:
             "coils": y.shape[0],
             "true_acceleration": 1.0 if mask is None else round(true_acceleration(mask), 4),
         }
-        return Problem(y, Encoding(maps, mask, sets=sets), intensity, info)
+        E = Encoding(maps, mask, sets=sets)
+        if self.motion == "none":
+            return Problem(y, E, intensity, info)
+        moving = encode_motion(self.motion, scan, y, E, x_step)
+        return Problem(moving.y, moving.E, intensity, {**info, "motion": moving.info})
 
     def _whitener(self, scan: Scan, kspace: Tensor) -> tuple[Tensor | None, str]:
         if self.whitening == "corners":

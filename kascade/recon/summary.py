@@ -29,7 +29,8 @@ def summarize(scan: Scan) -> dict[str, Any]:
     -------
     dict
         "name", "file", "slices", "coils", "matrix" (rows, columns), "header" (what it says, without what it does not),
-        "sampling" (source of the mask, true acceleration, calibration lines), "noise" (source, standard deviation per
+        "sampling" (source of the mask, true acceleration, calibration lines), "shots" (number, largest stored shift in
+        px and angle in degrees; None where the file names no shots), "noise" (source, standard deviation per
         real and imaginary part together, SNR of the middle slice), "target", "maps", "attributes" and "problems".
     """
     mask, source = scan.mask, "stored"
@@ -48,6 +49,7 @@ def summarize(scan: Scan) -> dict[str, Any]:
         "matrix": list(scan.matrix),
         "header": header_facts(scan.header),
         "sampling": {"mask": source, **({} if mask is None else _sampling(mask, scan.header))},
+        "shots": _shots(scan),
         "noise": _noise(scan),
         "target": None if scan.targets is None else {"name": scan.target_name, "shape": list(scan.targets.shape)},
         "maps": None if scan.maps is None else list(scan.maps.shape),
@@ -81,6 +83,18 @@ def _sampling(mask: Tensor, header: Header) -> dict[str, Any]:
     left, right = header.padding(columns)
     if (left, right) != (0, columns):
         facts["acquired_columns"] = [left, right]
+    return facts
+
+
+def _shots(scan: Scan) -> dict[str, Any] | None:
+    """How the acquisition is divided into shots, and how much the patient moved between them."""
+    if scan.shots is None:
+        return None
+    facts: dict[str, Any] = {"number": int(scan.shots.max()) + 1}
+    if scan.motion is not None:
+        shifts = scan.motion.shape[1] - (1 if scan.motion.shape[1] == 3 else 3)
+        facts["largest_shift_px"] = float(scan.motion[:, :shifts].abs().max())
+        facts["largest_angle_deg"] = float(scan.motion[:, shifts:].abs().max())
     return facts
 
 

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from kascade.data.mask_analysis import true_acceleration
 from kascade.data.scan import Scan
+from kascade.physics import Encoding, ShotEncoding
 from kascade.recon.method import Progress, Reconstruction
 from kascade.recon.models import candidate_models, load_named, misfit
 from kascade.recon.setup import Problem, Setup
@@ -60,7 +62,7 @@ class Unrolled:
     def __call__(self, scan: Scan, index: int, progress: Progress | None = None) -> Reconstruction:
         """Reconstruct slice `index` of `scan`."""
         start = time.perf_counter()
-        problem = self.setup.problem(scan, index)
+        problem = self.setup.problem(scan, index, self._image)
         calibrated = time.perf_counter()
         facts = {"acceleration": problem.info["true_acceleration"], "coils": problem.info["coils"]}
         model = load_named(self.model, facts, self.setup.device)
@@ -102,6 +104,12 @@ class Unrolled:
             "seconds": time.perf_counter() - start,
         }
         return Reconstruction(image, records, info, _steps(trace, problem) if self.keep_steps else None)
+
+    def _image(self, E: Encoding | ShotEncoding, y: Tensor) -> Tensor:
+        """Image alone, for the estimation of motion."""
+        facts = {"acceleration": 1.0 if E.mask is None else true_acceleration(E.mask), "coils": y.shape[0]}
+        image: Tensor = load_named(self.model, facts, self.setup.device).network(E, y).image
+        return image
 
 
 def _records(trace: Trace) -> list[dict[str, float]]:

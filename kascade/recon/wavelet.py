@@ -12,8 +12,9 @@ from torch import Tensor
 
 from kascade.data.scan import Scan
 from kascade.errors import ConfigError
-from kascade.physics import LinearOperator
+from kascade.physics import LinearOperator, ShotEncoding
 from kascade.physics.proximal import ProximalResult, Watch, fista
+from kascade.physics.solvers import largest_eigenvalue
 from kascade.recon.automatic import automatic_weight, image_scale
 from kascade.recon.method import Progress, Reconstruction
 from kascade.recon.setup import Setup
@@ -93,7 +94,7 @@ def l1_wavelet(
     Parameters
     ----------
     E : LinearOperator
-        Encoding operator of norm at most 1 (maps of unit norm).
+        Encoding operator of norm at most 1 (maps of unit norm), or one with motion, whose norm is found first.
     y : Tensor
         k-space (coil, rows, columns).
     lam : float, optional
@@ -121,8 +122,9 @@ def l1_wavelet(
     if scale == 0:
         return ProximalResult(b, [], True), 0.0 if lam is None else lam
     weight = automatic_weight(y, scale, PER_NOISE, LEAST, WITHOUT_NOISE) if lam is None else lam
-    shrink = WaveletShrinkage(weight * scale, wavelet, levels, seed)
-    return fista(E.gram, b, shrink, max_iter=max_iter, tol=tol, watch=watch), weight
+    step = 1 / largest_eigenvalue(E.gram, b) if isinstance(E, ShotEncoding) else 1.0
+    shrink = WaveletShrinkage(step * weight * scale, wavelet, levels, seed)
+    return fista(E.gram, b, shrink, step=step, max_iter=max_iter, tol=tol, watch=watch), weight
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from kascade.data.mask_analysis import true_acceleration
 from kascade.data.scan import Scan
+from kascade.errors import ConfigError
 from kascade.physics import ifft
 from kascade.physics.rss import rss
 from kascade.recon.method import Progress, Reconstruction
@@ -20,6 +21,10 @@ class ZeroFilled:
     """Inverse Fourier transform of each coil, root sum of squares over coils; missing samples count as zero."""
 
     setup: Setup = field(default_factory=Setup)
+
+    def __post_init__(self) -> None:
+        if self.setup.motion != "none":
+            raise ConfigError("method 'zero-filled' cannot account for motion; choose another, or --motion none")
 
     def __call__(self, scan: Scan, index: int, progress: Progress | None = None) -> Reconstruction:
         """Reconstruct slice `index` of `scan`."""

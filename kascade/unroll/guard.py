@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kascade.physics import Encoding
+from kascade.physics import Encoding, ShotEncoding
 from kascade.unroll.cascade import Trace, consistency_step
 
 __all__ = ["Verdict", "allowed_misfit", "guard"]
@@ -40,7 +40,7 @@ class Verdict:
     steps: int
 
 
-def allowed_misfit(E: Encoding, y: Tensor, least: float) -> float | None:
+def allowed_misfit(E: Encoding | ShotEncoding, y: Tensor, least: float) -> float | None:
     """Misfit that the true image would have.
 
     Where lambda is large, a SENSE step is hardly regularized: it fits the noise with p of n degrees of freedom, p
@@ -49,7 +49,7 @@ def allowed_misfit(E: Encoding, y: Tensor, least: float) -> float | None:
 
     Parameters
     ----------
-    E : Encoding
+    E : Encoding or ShotEncoding
         Of one slice.
     y : Tensor
         k-space (coil, rows, columns).
@@ -68,7 +68,7 @@ def allowed_misfit(E: Encoding, y: Tensor, least: float) -> float | None:
     return SLACK * least * math.sqrt(equations / (equations - unknowns))
 
 
-def guard(E: Encoding, y: Tensor, image: Tensor, trace: Trace) -> Verdict:
+def guard(E: Encoding | ShotEncoding, y: Tensor, image: Tensor, trace: Trace) -> Verdict:
     """Pull the image of a cascade back to the data where it contradicts them.
 
     Where the misfit of `image` is larger than noise explains, the network has taken away or invented something. Then
@@ -77,7 +77,7 @@ def guard(E: Encoding, y: Tensor, image: Tensor, trace: Trace) -> Verdict:
 
     Parameters
     ----------
-    E : Encoding
+    E : Encoding or ShotEncoding
         Of one slice.
     y : Tensor
         k-space (coil, rows, columns).

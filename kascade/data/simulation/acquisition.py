@@ -184,6 +184,8 @@ class SimulatedKspace:
         Lower Cholesky factor of the noise covariance, complex (coil, coil); None: no noise.
     seed : int
         Seed of phase and noise.
+    noise_seed : int
+        Another noise for the same object.
     """
 
     images: SliceSource
@@ -191,6 +193,7 @@ class SimulatedKspace:
     phase_rad: float
     noise_root: Tensor | None
     seed: int
+    noise_seed: int = 0
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -201,10 +204,11 @@ class SimulatedKspace:
         phase = self.geometry.phase(index, self.phase_rad, self.seed)
         image = self.images[index] * torch.polar(torch.ones_like(phase), phase).to(torch.complex64)
         kspace = fft(self.geometry.maps(index) * self.geometry.extend(image))
-        return kspace if self.noise_root is None else kspace + self._noise(index)
+        return kspace if self.noise_root is None else kspace + self.noise(index)
 
-    def _noise(self, index: int) -> Tensor:
-        rng = np.random.default_rng((self.seed, 11, index))
+    def noise(self, index: int) -> Tensor:
+        """Noise of slice `index`, complex64, (coil, rows, columns); there must be some."""
+        rng = np.random.default_rng((self.seed, 11, index, *(self.noise_seed,) * (self.noise_seed > 0)))
         assert self.noise_root is not None
         return torch.einsum("ij,jrc->irc", self.noise_root.to(torch.complex64), white_noise(self.shape[1:], rng))
 

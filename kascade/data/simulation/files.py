@@ -15,6 +15,7 @@ from kascade.data.folder import visible_files
 from kascade.data.formats.fastmri_write import write_scan
 from kascade.data.formats.hdf5 import check_file
 from kascade.data.scan import Scan
+from kascade.data.simulation.motion import moving_scan
 from kascade.data.simulation.simulate import simulate_head, simulate_scan, simulate_volume
 from kascade.errors import ConfigError, FileFormatError
 
@@ -54,6 +55,9 @@ def simulate_file(
     contrast: str = "t1",
     orientation: str = "axial",
     store_maps: bool = False,
+    motion: str | None = None,
+    shots: int = 16,
+    order: str = "interleaved",
     force: bool = False,
     **options: Any,
 ) -> Scan:
@@ -76,6 +80,11 @@ def simulate_file(
         How slices of a NIfTI volume or array lie: ``axial``, ``coronal`` or ``sagittal``.
     store_maps : bool
         Store the true coil maps; methods then use them instead of calibrating.
+    motion : str, optional
+        Let the head move between shots: one of `kascade.data.simulation.trajectory.SEVERITIES`. The file then has its
+        shots and motion, the image without motion as target, and coil maps of a calibration without motion.
+    shots, order
+        Of a moving head, as for `kascade.data.simulation.motion.moving_scan`.
     force : bool
         Replace an existing file.
     **options
@@ -105,9 +114,11 @@ def simulate_file(
         check_file(Path(source))
         scan = simulate_volume(source, slices=slices, orientation=orientation, **options)
         slices = None
+    if motion is not None:
+        scan = moving_scan(scan, motion, shots, order, options.get("seed", 0), store_maps)
     if slices is not None:
         scan = scan.slices(*_parse(slices, len(scan)))
-    if not store_maps:
+    if not store_maps and motion is None:
         scan = replace(scan, maps=None)
     write_scan(scan, path, force)
     return scan
