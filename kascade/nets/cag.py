@@ -68,8 +68,8 @@ def cross_attention_gradient(
     """Where in images a classifier sees the degradations of `labels`.
 
     The sum over blocks of drop_min(drop_neg(mean over heads(A_k G_k))): A_k is a block's attention, G_k the gradient,
-    by its input, of the logits of the labels. Attention runs over channels here, so that each head mixes the gradients of
-    its channels, and the mean is over heads and channels.
+    by its input, of the logits of the labels. Attention runs over channels here, so that each head mixes the gradients
+    of its channels, and the mean is over heads and channels.
 
     Parameters
     ----------
@@ -183,9 +183,7 @@ class CAG(nn.Module):
         """Where the degradations of `labels`, by default the pseudo-label, show: see `cross_attention_gradient`."""
         if labels is None:
             labels = x.new_tensor(PSEUDO_LABEL)
-        return cross_attention_gradient(
-            self.classifier, x, labels, self.drop, self.times_input, self.equal_layers
-        )
+        return cross_attention_gradient(self.classifier, x, labels, self.drop, self.times_input, self.equal_layers)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Restore (batch, channels, rows, columns), multiples of 8; `labels` (batch, 4) where they are known."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 
 __all__ = ["PatchDiscriminator", "VGGDiscriminator"]
@@ -30,7 +32,7 @@ class PatchDiscriminator(nn.Module):
         super().__init__()
         widths = [width * min(2**n, 8) for n in range(layers + 1)]
         chain: list[nn.Module] = [nn.Conv2d(in_channels, width, 4, 2, 1), nn.LeakyReLU(0.2)]
-        for n, (i, o) in enumerate(zip(widths, widths[1:], strict=False)):
+        for n, (i, o) in enumerate(pairwise(widths)):
             stride = 2 if n < layers - 1 else 1
             chain += [nn.Conv2d(i, o, 4, stride, 1, bias=False), nn.InstanceNorm2d(o, affine=True), nn.LeakyReLU(0.2)]
         self.chain = nn.Sequential(*chain, nn.Conv2d(widths[-1], 1, 4, 1, 1))
@@ -60,7 +62,7 @@ class VGGDiscriminator(nn.Module):
         super().__init__()
         chain: list[nn.Module] = [nn.Conv2d(in_channels, width, 3, padding=1), nn.LeakyReLU(0.2)]
         widths = [width * 2 ** (n // 2) for n in range(8)]
-        for n, (i, o) in enumerate(zip(widths, widths[1:], strict=False)):
+        for n, (i, o) in enumerate(pairwise(widths)):
             chain += [nn.Conv2d(i, o, 3, 2 - n % 2, 1, bias=False), nn.BatchNorm2d(o), nn.LeakyReLU(0.2)]
         self.features = nn.Sequential(*chain)
         self.head = nn.Sequential(nn.Linear(widths[-1], 16 * width), nn.LeakyReLU(0.2), nn.Linear(16 * width, 1))

@@ -24,8 +24,8 @@ class Pix2Pix(nn.Module):
 
     Notes
     -----
-    Instance normalization, which the paper's batch normalization is at its batch size of 1; the innermost level has none.
-    The output is not limited to [-1, 1]: bright vessels exceed it.
+    Instance normalization, which the paper's batch normalization is at its batch size of 1; the innermost level has
+    none. The output is not limited to [-1, 1]: bright vessels exceed it.
 
     References
     ----------

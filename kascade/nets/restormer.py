@@ -131,7 +131,7 @@ class RestormerEncoder(nn.Module):
     @property
     def blocks(self) -> list[RestormerBlock]:
         """All blocks, from the first to the last."""
-        return [block for stage in self.stages for block in stage]  # type: ignore[union-attr,misc]
+        return [module for module in self.modules() if isinstance(module, RestormerBlock)]
 
     def forward(self, x: Tensor, inputs: list[Tensor] | None = None) -> list[Tensor]:
         """Features of the four levels, from full resolution to the bottleneck, (batch, channels, rows, columns).

@@ -97,11 +97,14 @@ class ResViT(nn.Module):
         decoder: list[nn.Module] = []
         for w in (width, 2 * width):
             encoder += [nn.InstanceNorm2d(w), nn.ReLU(), nn.Conv2d(w, 2 * w, 3, 2, 1)]
-            decoder = [nn.ConvTranspose2d(2 * w, w, 3, 2, 1, output_padding=1), nn.InstanceNorm2d(w), nn.ReLU(), *decoder]
+            decoder = [
+                nn.ConvTranspose2d(2 * w, w, 3, 2, 1, output_padding=1),
+                nn.InstanceNorm2d(w),
+                nn.ReLU(),
+                *decoder,
+            ]
         self.encoder = nn.Sequential(*encoder, nn.InstanceNorm2d(4 * width), nn.ReLU())
-        self.decoder = nn.Sequential(
-            *decoder, nn.Conv2d(width, out_channels, 7, padding=3, padding_mode="reflect")
-        )
+        self.decoder = nn.Sequential(*decoder, nn.Conv2d(width, out_channels, 7, padding=3, padding_mode="reflect"))
         layer = nn.TransformerEncoderLayer(
             tokens, heads, 4 * tokens, dropout=0.1, activation="gelu", batch_first=True, norm_first=True
         )

@@ -54,7 +54,9 @@ def score_restored(image: ArrayLike, target: ArrayLike, head: ArrayLike) -> Rest
     """
     x, t, inside = (np.asarray(array) for array in (image, target, head))
     if not x.shape == t.shape == inside.shape or t.ndim != 2:
-        raise ShapeError(f"image {x.shape}, target {t.shape}, head {inside.shape}; expected three equal (rows, columns)")
+        raise ShapeError(
+            f"image {x.shape}, target {t.shape}, head {inside.shape}; expected three equal (rows, columns)"
+        )
     if not inside.any():
         return None
     rmse = math.sqrt(float(np.mean((x - t)[inside] ** 2, dtype=np.float64)))

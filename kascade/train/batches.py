@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from pytorch_lightning import LightningDataModule, Trainer
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from kascade.errors import ConfigError
 from kascade.physics import Encoding
@@ -16,6 +16,16 @@ from kascade.train.examples import Example
 from kascade.train.recipe import TrainingConfig
 
 __all__ = ["Batches", "ExampleSource", "StackedExamples", "shares", "stack"]
+
+
+class Countable(Protocol):
+    """A data set with a length."""
+
+    def __getitem__(self, index: int, /) -> Any:
+        """Example `index`."""
+
+    def __len__(self) -> int:
+        """How many there are."""
 
 
 class ExampleSource(Protocol):
@@ -29,11 +39,11 @@ class ExampleSource(Protocol):
     def fits(self) -> dict[str, list[float]]:
         """Ranges of what the examples cover, for the model card."""
 
-    def train(self, epoch: int, size: int, /) -> Dataset[Any]:
+    def train(self, epoch: int, size: int, /) -> Countable:
         """`size` examples of `epoch`."""
 
-    def validation(self) -> Dataset[Any]:
-        """Examples held out of training; they have a length."""
+    def validation(self) -> Countable:
+        """Examples held out of training."""
 
 
 class StackedExamples(NamedTuple):
@@ -104,5 +114,5 @@ class Batches(LightningDataModule):
         assert self.trainer is not None
         return self.trainer
 
-    def _loader(self, examples: Dataset[Any], batches: list[list[int]]) -> DataLoader[Any]:
+    def _loader(self, examples: Any, batches: list[list[int]]) -> DataLoader[Any]:
         return DataLoader(examples, batch_sampler=batches, collate_fn=list, num_workers=self.config.workers)

@@ -8,8 +8,8 @@ from typing import Any
 from torch import nn
 
 from kascade import __version__
-from kascade.train.environment import machine
 from kascade.train.batches import ExampleSource
+from kascade.train.environment import machine
 from kascade.train.recipe import BaseRecipe
 
 __all__ = ["model_card", "render"]
@@ -51,7 +51,7 @@ def model_card(
             "validation_files": len(validation),
             "licence": source.licence,
         }
-        for source, (training, validation) in zip(recipe.data.sources, data.files, strict=True)
+        for source, (training, validation) in zip(recipe.sources, data.files, strict=True)
     ]
     return {
         "name": recipe.name,

@@ -148,7 +148,9 @@ class RunFolder:
     def _check_same(self, recipe: BaseRecipe) -> None:
         try:
             before = json.loads(self.recipe.read_text(encoding="utf-8"))
-            known = type(recipe).model_validate(before)  # one of an earlier version gets the defaults of keys that are new
+            known = type(recipe).model_validate(
+                before
+            )  # one of an earlier version gets the defaults of keys that are new
         except (OSError, ValueError) as error:
             reason = " ".join(str(error).split())[:200]
             raise FileFormatError(f"{self.recipe}: cannot be read ({reason}); --force starts again") from error

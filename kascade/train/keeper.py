@@ -12,10 +12,10 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from kascade.data.atomic import atomic_output
 from kascade.errors import OutputError
-from kascade.train.card import model_card, render
-from kascade.train.batches import ExampleSource
-from kascade.train.folder import RunFolder
 from kascade.train.base import TrainingModule
+from kascade.train.batches import ExampleSource
+from kascade.train.card import model_card, render
+from kascade.train.folder import RunFolder
 from kascade.train.pictures import ValidationImages
 from kascade.train.recipe import BaseRecipe
 
@@ -86,7 +86,9 @@ class Keeper(Callback):
         if pl_module.config.gives_up(self.waited):
             trainer.should_stop = True
             if trainer.is_global_zero:
-                self.told(f"no better {name.upper()} for {self.waited} validations: stopped at step {trainer.global_step}")
+                self.told(
+                    f"no better {name.upper()} for {self.waited} validations: stopped at step {trainer.global_step}"
+                )
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Tell an interrupted user what is left."""

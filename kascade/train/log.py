@@ -14,9 +14,9 @@ from torch.utils.tensorboard import SummaryWriter
 
 from kascade.data.atomic import atomic_output
 from kascade.report.canvas import save_figure
+from kascade.train.base import TrainingModule
 from kascade.train.curves import training_curves
 from kascade.train.folder import RunFolder
-from kascade.train.base import TrainingModule
 
 __all__ = ["RunLog", "read_metrics", "score_text"]
 

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-
 from torch import nn
 
 from kascade.errors import ConfigError, FileFormatError
 from kascade.train.examples import DataConfig
-from kascade.train.yaml_lines import Source, parse_yaml
+from kascade.train.examples.config import Source
+from kascade.train.yaml_lines import Source as Document
+from kascade.train.yaml_lines import parse_yaml
 from kascade.unroll.config import CascadeConfig, build_cascade
 
-__all__ = ["BaseRecipe", "LossConfig", "Recipe", "TrainingConfig", "load_recipe", "parse_recipe", "read_text", "validated", "with_training"]
+__all__ = [
+    "BaseRecipe",
+    "LossConfig",
+    "Recipe",
+    "TrainingConfig",
+    "load_recipe",
+    "parse_recipe",
+    "read_text",
+    "validated",
+    "with_training",
+]
 
 
 class _Strict(BaseModel):
@@ -116,6 +128,11 @@ class BaseRecipe(_Strict):
     licence: str = ""
     training: TrainingConfig
 
+    @property
+    def sources(self) -> Sequence[Source]:
+        """Where the data come from."""
+        raise NotImplementedError
+
     def build(self) -> nn.Module:
         """Make what is trained, with fresh weights.
 
@@ -148,6 +165,11 @@ class Recipe(BaseRecipe):
     data: DataConfig
     model: CascadeConfig
     loss: LossConfig = Field(default_factory=LossConfig)
+
+    @property
+    def sources(self) -> Sequence[Source]:
+        """Where the data come from."""
+        return self.data.sources
 
     def build(self) -> nn.Module:
         """Make the cascade."""
@@ -217,7 +239,7 @@ def parse_recipe(text: str, name: str = "recipe") -> Recipe:
     return validated(parse_yaml(text, name), Recipe)
 
 
-def validated(source: Source, kind: type[R]) -> R:
+def validated(source: Document, kind: type[R]) -> R:
     """Recipe of a kind from a YAML document.
 
     Raises

@@ -18,7 +18,7 @@ from kascade.data.folder import visible_files
 from kascade.data.nifti import read_volume
 from kascade.data.nifti_like import write_like
 from kascade.data.planes import slice_plane
-from kascade.errors import ConfigError, FileFormatError
+from kascade.errors import FileFormatError
 
 __all__ = ["Variant", "degrade_file", "nifti_files", "variants"]
 
@@ -100,16 +100,15 @@ def degrade_file(
     ------
     FileFormatError
         If the file cannot be read.
-    ConfigError
-        If it holds negative values: it is no magnitude image.
     OutputError
         If a file exists (and not `force`) or cannot be written.
     """
     volume = read_volume(source)
+    problems, data = list(volume.problems), volume.data.clamp(min=0)
     if float(volume.data.min()) < 0:
-        raise ConfigError(f"{source}: has negative voxels; expected a magnitude image")
-    plane, scale = slice_plane(volume), intensity_scale(volume.data)
-    clean = plane.slices(volume.data) / scale
+        problems.append(f"{int((volume.data < 0).sum())} voxels are negative: taken for 0")
+    plane, scale = slice_plane(volume), intensity_scale(data)
+    clean = plane.slices(data) / scale
     head = head_mask(clean)
     paths = {variant: folder / f"{volume.name}_{variant.name}.nii.gz" for variant in wanted}
     for path in paths.values():
@@ -131,7 +130,7 @@ def degrade_file(
         write_like(path, plane.volume(degraded.image) * scale, source, dtype=np.float32, force=force)
         with atomic_output(_tags(path), force) as beside:
             beside.write_text(json.dumps(tags, indent=2) + "\n", encoding="utf-8")
-    return list(volume.problems)
+    return problems
 
 
 def _tags(path: Path) -> Path:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["SCHEMES", "draw_segments", "moved_lines", "move_lines"]
+__all__ = ["SCHEMES", "draw_segments", "move_lines", "moved_lines"]
 
 SCHEMES = ("piecewise-transient", "piecewise-constant", "gaussian")
 STILL_CENTER = 0.07
@@ -83,7 +83,8 @@ def _move_slice(image: Tensor, segments: Sequence[Lines], poses: Sequence[Pose])
     for segment, (rotation_deg, shift_px) in zip(segments, poses, strict=True):
         lines = torch.from_numpy((segment - columns // 2) % columns)
         kspace[:, lines] = moved_lines(across, lines, rotation_deg, shift_px)
-    return torch.fft.ifft2(kspace)
+    out: Tensor = torch.fft.ifft2(kspace)
+    return out
 
 
 def moved_lines(across: Tensor, lines: Tensor, rotation_deg: float, shift_px: tuple[float, float]) -> Tensor:
@@ -118,7 +119,8 @@ def moved_lines(across: Tensor, lines: Tensor, rotation_deg: float, shift_px: tu
     z = torch.fft.ifft(torch.fft.fft(z, dim=-2) * _ramp(ky * math.sin(angle) * x), dim=-2)
     part = z @ _ramp(torch.arange(columns)[:, None] * kx[lines])
     part = part * _ramp(kx[lines] * (shear * y + shift_px[1]))
-    return torch.fft.fft(part, dim=-2) * _ramp(ky * shift_px[0])
+    out: Tensor = torch.fft.fft(part, dim=-2) * _ramp(ky * shift_px[0])
+    return out
 
 
 def _ramp(cycles: Tensor) -> Tensor:

@@ -82,7 +82,8 @@ class LowResolution:
         """Set the periphery of k-space to 0."""
         kept = math.sqrt(KEPT_AREA[self.severity])
         rows, columns = (torch.fft.fftfreq(n).abs() < kept / 2 for n in images.shape[-2:])
-        return torch.fft.ifft2(torch.fft.fft2(images) * (rows[:, None] & columns))
+        out: Tensor = torch.fft.ifft2(torch.fft.fft2(images) * (rows[:, None] & columns))
+        return out
 
 
 @dataclass(frozen=True)

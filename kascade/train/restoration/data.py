@@ -48,14 +48,15 @@ class RestorationExample(NamedTuple):
 
 @dataclass(frozen=True)
 class CleanVolume:
-    """Slices of a volume in memory: float16 (slices, rows, columns), bright tissue at 1, and where the head is."""
+    """Slices of a volume in memory: float16 (slices, rows, columns), bright tissue at 1, the head, the pixel size."""
 
     name: str
     slices: Tensor
     head: Tensor
+    spacing_mm: tuple[float, float]
 
     def around(self, index: int) -> tuple[Tensor, Tensor]:
-        """A slice between its neighbors, (3, rows, columns), and the head there; the outermost are their own neighbors."""
+        """A slice between its neighbors, (3, rows, columns), and the head there; at the ends itself."""
         chosen = [min(max(n, 0), len(self.slices) - 1) for n in (index - 1, index, index + 1)]
         return self.slices[chosen].float(), self.head[chosen]
 
@@ -71,7 +72,8 @@ def read_clean(path: Path, matrix: tuple[int, int], slices: int, orientation: st
         If the volume is all zero.
     """
     volume = read_volume(path)
-    data = SlicePlane(orientation).slices(volume.data.clamp(min=0))
+    plane = SlicePlane(orientation)
+    data = plane.slices(volume.data.clamp(min=0))
     data = data / intensity_scale(data)
     box = (data > CONTENT).nonzero()
     if not len(box):
@@ -81,7 +83,7 @@ def read_clean(path: Path, matrix: tuple[int, int], slices: int, orientation: st
     count = min(slices, int(high[0] - low[0]))
     first = max(middle[0] - count // 2, 0)
     cut = torch.stack([_fitted(image, middle[1:], matrix) for image in data[first : first + count]])
-    return CleanVolume(volume.name, cut.half(), head_mask(cut))
+    return CleanVolume(volume.name, cut.half(), head_mask(cut), plane.spacing_mm(volume)[1:])
 
 
 class RestorationData:
@@ -124,8 +126,9 @@ class RestorationData:
 
     @property
     def fits(self) -> dict[str, list[float]]:
-        """Nothing: voxel sizes are told by the recipe's data."""
-        return {}
+        """Ranges for the model card: pixel sizes, a quarter more and less than those of the training volumes."""
+        sides = [side for volume in self._volumes[0] for side in volume.spacing_mm]
+        return {"spacing_mm": [round(min(sides) / 1.25, 2), round(max(sides) * 1.25, 2)]}
 
     def train(self, epoch: int, size: int) -> DegradedSlices:
         """`size` examples of `epoch`; another epoch has others."""

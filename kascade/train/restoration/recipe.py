@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from torch import nn
 
-from kascade.data.degradation import SEVERITIES, parse_sources
+from kascade.data.degradation import parse_sources
 from kascade.errors import ConfigError
 from kascade.recon.restoration import RestorationConfig, build_network
 from kascade.train.examples.config import NiftiSource
@@ -54,7 +55,7 @@ class DegradedData(_Strict):
         },
         min_length=1,
     )
-    severities: tuple[Severity, ...] = Field(SEVERITIES, min_length=1)  # type: ignore[assignment]
+    severities: tuple[Severity, ...] = Field(("mild", "moderate", "severe"), min_length=1)
     matrix: Size = (224, 192)
     slices: int = Field(90, ge=1)
     patch: Size | None = None
@@ -92,9 +93,9 @@ class CycleConfig(_Strict):
         AUC of the classifier on validation examples below which its last layer is fitted anew; 0: never.
     """
 
-    semantic: float = Field(0.01, ge=0)
-    momentum: float = Field(0.99, ge=0, le=1)
-    refit_below: float = Field(0.9, ge=0, le=1)
+    semantic: float = Field(default=0.01, ge=0)
+    momentum: float = Field(default=0.99, ge=0, le=1)
+    refit_below: float = Field(default=0.9, ge=0, le=1)
 
 
 class RestorationRecipe(BaseRecipe):
@@ -133,6 +134,11 @@ class RestorationRecipe(BaseRecipe):
         if training.precision != "float32":
             raise ValueError("training.precision bf16 is for cascades: leave it out")
         return self
+
+    @property
+    def sources(self) -> Sequence[NiftiSource]:
+        """Where the volumes come from."""
+        return self.data.sources
 
     def build(self) -> nn.Module:
         """Make the network."""

@@ -69,7 +69,7 @@ class _Training(TrainingModule):
 
 
 class ClassifierTraining(_Training):
-    """The classifier: binary cross-entropy of each label; "auc" is the mean over the labels, "auc_NAME" that of each."""
+    """The classifier: binary cross-entropy of each label; scores are "auc_NAME" of each, and their mean "auc"."""
 
     criterion = "auc"
 
@@ -104,13 +104,13 @@ class RestorationTraining(_Training):
             return torch.stack([10 * torch.log10(error + 1e-8) for error in errors]).sum()
         return F.l1_loss(self.model(batch.degraded), batch.clean)
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:  # type: ignore[override]
+    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Score one example."""
         stacked = _stacked(batch)
         restored: Tensor = self.best_known(stacked.degraded)
         loss = float(F.l1_loss(restored, stacked.clean))
-        pair = [x[0, 1].float().cpu().numpy() for x in (restored, stacked.clean)]
-        found = score_restored(*pair, stacked.head[0].cpu().numpy())
+        image, target = (x[0, 1].float().cpu().numpy() for x in (restored, stacked.clean))
+        found = score_restored(image, target, stacked.head[0].cpu().numpy())
         self._seen.append((batch_idx * self.trainer.world_size + self.global_rank, loss, found))
         return restored
 
@@ -215,7 +215,7 @@ class CyclicTraining(RestorationTraining):
         super().on_validation_epoch_start()
         self._logits: list[tuple[list[float], list[float]]] = []
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:  # type: ignore[override]
+    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Score one example, and what the classifier says of it."""
         restored = super().validation_step(batch, batch_idx)
         stacked = _stacked(batch)
@@ -257,7 +257,7 @@ def fit_head(head: nn.Linear, features: Tensor, labels: Tensor, decay: float = 1
         return loss
 
     with torch.enable_grad():
-        optimizer.step(closure)  # type: ignore[arg-type]
+        optimizer.step(closure)
     with torch.no_grad():
         head.weight.copy_(weight)
         head.bias.copy_(bias)
