@@ -118,7 +118,7 @@ def mixture_table(results: RestoreResults) -> Table:
 
 
 def auc_table(results: RestoreResults) -> Table:
-    """AUC of the classifier for each source, at each severity: images that have it against all others, clean ones too."""
+    """AUC of the classifier for each source and severity: images that have it against all others and clean ones."""
     lines = []
     for source in SOURCES:
         cells = []
@@ -146,11 +146,12 @@ def no_reference_table(results: RestoreResults) -> Table:
 def restore_markdown(results: RestoreResults, local: Sequence[LocalCase], low: Sequence[LowField]) -> str:
     """All tables, with what they were measured on."""
     training, subjects = results.recipe.training, sorted({test.subject for test in results.tests})
+    rows, columns = results.recipe.data.patch or results.recipe.data.matrix
     text = [
         "# Restoration benchmark",
         "",
         f"{len(results.tests)} test images of {len(subjects)} subjects that no training saw. Every network: "
-        f"{training.steps} steps of {training.batch} patches of {results.recipe.data.patch or results.recipe.data.matrix}, "
+        f"{training.steps} steps of {training.batch} patches of {rows} x {columns} px, "
         f"the same examples in the same order; seeds {', '.join(map(str, results.seeds))}; {results.machine}. The "
         f"classifier that CAG starts from: {results.classifier.training.steps} steps of "
         f"{results.classifier.training.batch}. Scores are of the middle slice within the head, on the scale [-1, 1].",
@@ -166,8 +167,8 @@ def restore_markdown(results: RestoreResults, local: Sequence[LocalCase], low: S
     sections += [(f"Without a reference, {case.name}", _low_table(case)) for case in low]
     if local:
         sections.append(("Explanations of images that are degraded within a disk only", _local_table(local)))
-    for title, (columns, lines) in sections:
-        text += [f"## {title}", "", f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
+    for title, (heads, lines) in sections:
+        text += [f"## {title}", "", f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
         text += [*(f"| {' | '.join(line)} |" for line in lines), ""]
     return "\n".join(text)
 

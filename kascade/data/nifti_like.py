@@ -71,17 +71,16 @@ def write_like(
     array = _in_file_order(data, volume, original).reshape(original.shape)
     if dtype is not None:
         header.set_data_dtype(dtype)
-        header.set_slope_inter(1, 0)
     kind = header.get_data_dtype()
     if kind.kind in "iu":
         slope, intercept = original.dataobj.slope, original.dataobj.inter
         limits = np.iinfo(kind)
         array = np.clip(np.rint((array.astype(np.float64) - intercept) / slope), limits.min, limits.max)
-        header.set_slope_inter(slope, intercept)
     else:
-        header.set_slope_inter(1, 0)
+        slope, intercept = 1.0, 0.0
     header["cal_min"] = header["cal_max"] = 0  # a display window of other gray values
     image = nib.Nifti1Image(array.astype(kind), original.affine, header)
+    image.header.set_slope_inter(slope, intercept)
     content = image.to_bytes()
     with atomic_output(path, force) as beside:
         beside.write_bytes(gzip.compress(content, 6, mtime=0) if path.name.endswith(".gz") else content)
