@@ -27,7 +27,7 @@ def write_like(
     data: Tensor,
     source: str | os.PathLike[str],
     *,
-    dtype: Any = None,
+    as_float32: bool = False,
     force: bool = False,
 ) -> None:
     """Write a volume with the axes, affine, header and data type of the file that it was made from.
@@ -41,8 +41,8 @@ def write_like(
         stored by the slope and intercept of `source`.
     source : path
         NIfTI file.
-    dtype : NumPy type, optional
-        Another data type, without slope and intercept.
+    as_float32 : bool
+        Store float32, whatever the data type of `source`.
     force : bool
         Replace an existing file.
 
@@ -69,8 +69,8 @@ def write_like(
     original: Any = nib.load(source)
     header = original.header.copy()
     array = _in_file_order(data, volume, original).reshape(original.shape)
-    if dtype is not None:
-        header.set_data_dtype(dtype)
+    if as_float32:
+        header.set_data_dtype(np.float32)
     kind = header.get_data_dtype()
     if kind.kind in "iu":
         slope, intercept = original.dataobj.slope, original.dataobj.inter

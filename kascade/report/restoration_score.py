@@ -91,9 +91,8 @@ def no_reference(slices: ArrayLike, white: float) -> dict[str, NDArray[np.float6
     if x.ndim != 3 or not x.size:
         raise ShapeError(f"no_reference: slices have shape {x.shape}; expected (slices, rows, columns)")
     gray = np.clip(np.rint(x * ((LEVELS - 1) / white)), 0, LEVELS - 1)
-    gradients = sum(ndimage.sobel(gray, axis, mode="nearest") ** 2 for axis in (1, 2))
     return {
-        "tenengrad": np.mean(gradients, axis=(1, 2)),
+        "tenengrad": np.array([_tenengrad(image) for image in gray]),
         "entropy": np.array([_entropy(image) for image in gray]),
         "range": np.ptp(gray, axis=(1, 2)),
     }
@@ -116,6 +115,11 @@ def roc_auc(scores: ArrayLike, truth: ArrayLike) -> float:
     if not with_it or not without:
         return math.nan
     return float((rankdata(s)[t].sum() - with_it * (with_it + 1) / 2) / (with_it * without))
+
+
+def _tenengrad(gray: NDArray[Any]) -> float:
+    down, right = (ndimage.sobel(gray, axis, mode="nearest") for axis in (0, 1))
+    return float(np.mean(down**2 + right**2))
 
 
 def _entropy(gray: NDArray[Any]) -> float:

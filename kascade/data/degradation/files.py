@@ -127,7 +127,7 @@ def degrade_file(
             "plane": plane.name,
             "scale": scale,
         }
-        write_like(path, plane.volume(degraded.image) * scale, source, dtype=np.float32, force=force)
+        write_like(path, plane.volume(degraded.image) * scale, source, as_float32=True, force=force)
         with atomic_output(_tags(path), force) as beside:
             beside.write_text(json.dumps(tags, indent=2) + "\n", encoding="utf-8")
     return problems

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -112,7 +111,7 @@ def restore_file(
     restored = restore_volume(volume, found.network, device, progress)
     write_like(path, restored.data, source, force=force)
     if explain and restored.explanation is not None:
-        write_like(beside, restored.explanation, source, dtype=np.float32, force=force)
+        write_like(beside, restored.explanation, source, as_float32=True, force=force)
     return restored, problems
 
 
@@ -181,7 +180,8 @@ def restore_slices(network: nn.Module, x: Tensor) -> tuple[Tensor, Tensor | None
         The logits of its classifier, (batch, 4).
     """
     rows, columns = x.shape[-2:]
-    stride = int(getattr(network, "stride", 1))
+    own = getattr(network, "stride", 1)  # a tuple where the network is a single convolution
+    stride = own if isinstance(own, int) else 1
     down, right = -rows % stride, -columns % stride
     reflect = down < rows and right < columns
     padded = F.pad(x, (0, right, 0, down), mode="reflect" if reflect else "replicate")
