@@ -38,7 +38,7 @@ class RestoreMethod:
     @property
     def folder(self) -> str:
         """Name of the folder of its trainings, without the seed."""
-        return self.name.lower().replace(" ", "").replace("+", "-")
+        return self.name.lower().replace(" ", "").replace("+", "-").strip("-")
 
 
 METHODS = (
@@ -117,7 +117,7 @@ def method_recipe(base: RestorationRecipe, method: RestoreMethod, seed: int, cla
             options = {name: value for name, value in options.items() if name not in _OF_CAG}
         else:
             options = dict(method.options)
-    content |= {"name": f"{method.folder.strip('-')}-{seed}", "training": training}
+    content |= {"name": f"{method.folder}-{seed}", "training": training}
     content["model"] = {"kind": method.kind, "options": options}
     return RestorationRecipe.model_validate(content)
 
