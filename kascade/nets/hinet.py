@@ -103,6 +103,9 @@ class HINet(nn.Module):
         )
         self.merge = nn.Conv2d(2 * width, width, 1)
         self.last = nn.Conv2d(width, out_channels, 3, padding=1)
+        for layer in (self.attend["image"], self.last):  # untrained it is the identity
+            nn.init.zeros_(layer.weight)  # type: ignore[arg-type]
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def stages(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Images of both stages, each (batch, channels, rows, columns)."""

@@ -151,7 +151,7 @@ class RestormerEncoder(nn.Module):
 
 
 class Restormer(nn.Module):
-    """Encoder and decoder of Restormer blocks on four levels, with a residual output.
+    """Encoder and decoder of Restormer blocks on four levels, with a residual output; untrained it is the identity.
 
     Parameters
     ----------
@@ -205,6 +205,7 @@ class Restormer(nn.Module):
         )
         self.refinement = _stage(2 * width, refinement, heads[0], expansion, norm_bias)
         self.last = nn.Conv2d(2 * width, out_channels, 3, padding=1, bias=False)
+        nn.init.zeros_(self.last.weight)
         self.guidance = nn.Parameter(torch.zeros(3)) if guided else None
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:

@@ -100,6 +100,8 @@ def test_explaining_leaves_no_trace_and_works_where_gradients_are_off() -> None:
 def test_at_first_the_guide_does_nothing_and_then_learns() -> None:
     net = small_cag()
     x = torch.randn(1, 3, 32, 32)
+    torch.testing.assert_close(net(x), x)
+    nn.init.normal_(net.restorer.last.weight)
     torch.testing.assert_close(net(x), net.restorer(x))
     net(x).square().mean().backward()
     assert net.restorer.guidance is not None and bool((net.restorer.guidance.grad != 0).all())
@@ -111,6 +113,7 @@ def test_at_first_the_guide_does_nothing_and_then_learns() -> None:
 
 def test_the_classifier_is_not_trained_but_lets_gradients_through() -> None:
     net = small_cag()
+    nn.init.normal_(net.restorer.last.weight)
     out = net(torch.randn(1, 3, 32, 32))
     net.classifier(out).sum().backward()
     assert all(p.grad is None for p in net.classifier.parameters())

@@ -59,6 +59,9 @@ def test_sizes_of_the_papers() -> None:
 def test_both_stages_of_hinet_give_images_and_the_second_is_the_result() -> None:
     net = HINet(3, 3, width=8, levels=3)
     x = torch.randn(1, 3, 16, 16)
+    torch.testing.assert_close(net(x), x)
+    for parameter in net.parameters():
+        nn.init.normal_(parameter, std=0.2)
     first, second = net.stages(x)
     assert first.shape == second.shape == x.shape and not torch.allclose(first, second, atol=1e-3)
     torch.testing.assert_close(net(x), second)
