@@ -24,6 +24,7 @@ SMALL = {
     "resunet": {"channels": 2, "levels": 1, "blocks": 1},
     "restormer": {"width": 8, "blocks": (1, 1, 1, 1), "refinement": 1},
     "residual-cnn": {"channels": 2, "layers": 2},
+    "cag": {"width": 8, "blocks": (1, 1, 1, 1), "refinement": 1},
     "identity": {},
 }
 MODULE = '''
