@@ -20,6 +20,7 @@ from kascade.cli.models import models
 from kascade.cli.options import Debug, Quiet
 from kascade.cli.recon import recon
 from kascade.cli.simulate import simulate
+from kascade.cli.simulate_thick import simulate_thick
 from kascade.cli.sweep import SeveralAccelerations, sweep
 from kascade.cli.train import train
 from kascade.errors import ConfigError, FileFormatError, KascadeError, ShapeError
@@ -42,6 +43,7 @@ for command in (inspect, convert, recon, evaluate):
 app.command(no_args_is_help=True, cls=SeveralAccelerations)(sweep)
 app.command(no_args_is_help=True)(gfactor)
 app.command(no_args_is_help=True)(simulate)
+app.command("simulate-thick", no_args_is_help=True)(simulate_thick)
 app.command(no_args_is_help=True)(train)
 app.command()(models)
 app.command()(demo)

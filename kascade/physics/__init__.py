@@ -11,6 +11,7 @@ from kascade.physics.operator import Identity, LinearOperator, Sum
 from kascade.physics.sampling import Sampling
 from kascade.physics.sense import ConvergenceWarning, Solution, regularized_sense
 from kascade.physics.solvers import conjugate_gradient
+from kascade.physics.thick_slices import ThickSlices
 
 __all__ = [
     "BlockDiagonal",
@@ -25,6 +26,7 @@ __all__ = [
     "Solution",
     "Stack",
     "Sum",
+    "ThickSlices",
     "conjugate_gradient",
     "fft",
     "ifft",
