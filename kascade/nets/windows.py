@@ -71,10 +71,9 @@ class WindowAttention(nn.Module):
             qkv = qkv.roll((-self.shift, -self.shift), (1, 2))
         split = to_windows(qkv, self.window).unflatten(-1, (3, self.heads, -1))
         q, k, v = (t.transpose(1, 2) for t in split.unbind(2))
-        bias = self.bias[self.index].permute(2, 0, 1)
+        bias = self.bias[self.index].permute(2, 0, 1)[None]  # in four axes, which torch's quick kernels ask for
         if self.mask is not None:
-            count = len(q) // len(self.mask)
-            bias = (bias + self.mask[:, None]).repeat(count, 1, 1, 1)
+            bias = (bias + self.mask[:, None]).repeat(len(q) // len(self.mask), 1, 1, 1)
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
         image = from_windows(out.transpose(1, 2).flatten(2), self.size, self.size)
         return image.roll((self.shift, self.shift), (1, 2)) if self.shift else image

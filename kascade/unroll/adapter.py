@@ -52,6 +52,7 @@ def as_prior(
         columns) and of an output with three channels the middle one counts.
     size : int, optional
         For networks that take one size only: images are cut into overlapping tiles of size x size, which are blended.
+        By default the network's own attribute `size`, where it has one.
     stride : int, optional
         Images are padded (by reflection) to multiples of this; by default the network's own attribute `stride`, else
         16.
@@ -69,6 +70,9 @@ def as_prior(
     """
     if channels not in CHANNELS:
         raise ConfigError(f"channels must be one of {', '.join(CHANNELS)}, got {channels!r}")
+    fixed = getattr(network, "size", None)
+    if size is None and isinstance(fixed, int):
+        size = fixed
     if stride is None:
         own = getattr(network, "stride", None)  # a tuple where the network is a single convolution
         stride = own if isinstance(own, int) else DEFAULT_STRIDE

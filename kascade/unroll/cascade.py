@@ -163,9 +163,7 @@ def consistency_step(E: LinearOperator, y: Tensor, z: Tensor | None, lam: Tensor
     """Regularized SENSE towards z, (*batch, rows, columns), at the tolerances of cascades; noted in `record`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        solution = regularized_sense(
-            E, y, z, lam, tol=TOLERANCE, max_iter=MAX_ITERATIONS, adjoint_tol=TOLERANCE
-        )
+        solution = regularized_sense(E, y, z, lam, tol=TOLERANCE, max_iter=MAX_ITERATIONS, adjoint_tol=TOLERANCE)
     if record is not None:
         _note(record, E, y, solution, lam)
     return solution.image

@@ -22,6 +22,7 @@ _OURS = {
     "resunet": "kascade.nets.resunet:ResUNet",
     "restormer": "kascade.nets.restormer:Restormer",
     "residual-cnn": "kascade.nets.residual_cnn:ResidualCNN",
+    "transmrsr": "kascade.nets.transmrsr:TransMRSR",
     "identity": "kascade.unroll.registry:Identity",
 }
 # For "slices" as many come out as go in: the middle one is the slice itself, also where a network adds its input.
