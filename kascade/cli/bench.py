@@ -27,6 +27,8 @@ def root() -> None:
     kascade bench quality -o q/
 
     kascade bench lambda -o lam/
+
+    kascade bench restore -o restored/
     """
 
 
@@ -216,3 +218,59 @@ def schedules(
     if len(results.schedules) > 1:
         console.table(*difference_rows(results))
     console.note(f"{output / 'lambda.md'}, tables and figures in {output}")
+
+
+@app.command()
+def restore(
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder of everything.")],
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="FOLDER", envvar="KASCADE_DATA", help="Where the recipes' folders are."),
+    ] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--method",
+            metavar="NAME",
+            help="SRGAN, pix2pix, HINet, ResViT, Restormer, '+ cyclic' or '+ cyclic + CAG'; may be given again. "
+            "(default: all)",
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Trainings of each method.")] = 3,
+    steps: Annotated[
+        int | None, typer.Option("--steps", min=1, help="Steps of each network, instead of the recipe's.")
+    ] = None,
+    slices: Annotated[int, typer.Option("--slices", min=1, help="Tested of each subject.")] = 3,
+    recipe: Annotated[
+        Path | None,
+        typer.Option("--recipe", metavar="FILE", help="What the networks share. (default: cag-cyclic.yaml)"),
+    ] = None,
+    classifier: Annotated[
+        Path | None,
+        typer.Option("--classifier", metavar="FILE", help="Recipe of the classifier. (default: cag-classifier.yaml)"),
+    ] = None,
+    force: Force = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Compare networks that restore degraded images, on one budget.
+
+    Trains each network with each seed on the recipe's examples, and tests all
+    on subjects that none has seen: by degradation and severity, with the
+    ablation of CAG. May be stopped at any time: the same command goes on.
+    Hours on a CPU; fewer --seeds and --steps for a first look.
+
+    [bold]Examples[/bold]
+
+    kascade bench restore -o restored/ --data DATA
+
+    kascade bench restore -o restored/ --data DATA --method Restormer --method '+ cyclic + CAG' --seeds 1 --steps 300
+    """
+    from kascade.benchmarks.restore_report import summary_table
+    from kascade.benchmarks.restore_run import plan_restore, run_restore
+
+    plan = plan_restore(data, method or [], seeds, steps, slices, recipe, classifier)
+    with console.progress() as bar:
+        results = run_restore(plan, output, force, bar.narrator(plan.steps), console.note)
+    console.table(*summary_table(results, [name for name in results.rows if name != "degraded"]))
+    console.note(f"{output / 'restore.md'}, scores and figures in {output}")

@@ -1,4 +1,4 @@
-"""`kascade evaluate`: reconstructions against their targets."""
+"""`kascade evaluate`: reconstructions against their targets, or images alone."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 
 from kascade.cli import console
 from kascade.cli.options import Debug, Quiet
+from kascade.errors import ConfigError
 
 __all__ = ["evaluate"]
 
@@ -16,12 +17,18 @@ __all__ = ["evaluate"]
 def evaluate(
     recon: Annotated[Path, typer.Argument(metavar="RECON", help="File with reconstruction, or a folder of them.")],
     target: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
-            metavar="TARGET",
+            metavar="[TARGET]",
             help="File with reconstruction_rss, reconstruction_esc or fully sampled kspace, or a folder of them.",
         ),
-    ],
+    ] = None,
+    without_reference: Annotated[
+        bool,
+        typer.Option(
+            "--no-reference", help="Score NIfTI files alone: Tenengrad, entropy and range of gray values (8 bit)."
+        ),
+    ] = False,
     no_crop: Annotated[
         bool, typer.Option("--no-crop", help="Compare whole frames instead of the central columns x columns.")
     ] = False,
@@ -35,10 +42,22 @@ def evaluate(
     central columns x columns, then the largest value of the target volume is
     the peak. Files of two folders belong together by name.
 
-    [bold]Example[/bold]
+    Without a reference, 99.9 % of the voxels of a volume lie between 0 and
+    255; scores are means and standard deviations over slices.
+
+    [bold]Examples[/bold]
 
     kascade evaluate out/ targets/
+
+    kascade evaluate --no-reference clean.nii.gz
     """
+    if without_reference:
+        if target is not None:
+            raise ConfigError(f"--no-reference scores one file or folder alone; leave {target} out")
+        _alone(recon, as_json)
+        return
+    if target is None:
+        raise ConfigError(f"{recon}: TARGET is missing; name it, or score the image alone by --no-reference")
     from kascade.recon.evaluate_files import evaluate_files
 
     with console.progress("comparing"):
@@ -52,3 +71,17 @@ def evaluate(
     for remark in found["notes"]:
         console.note(remark)
     console.exit_if_failed(list(found["problems"].values()), len(found["volumes"]) + len(found["problems"]))
+
+
+def _alone(path: Path, as_json: bool) -> None:
+    from kascade.recon.evaluate_alone import evaluate_alone
+
+    with console.progress("scoring"):
+        found, problems = evaluate_alone(path)
+    if as_json:
+        pairs = {v: {n: {"mean": m, "std": s} for n, (m, s) in scores.items()} for v, scores in found.items()}
+        console.result_json({"volumes": pairs})
+    else:
+        cells = [(volume, *(f"{m:.4g} ± {s:.3g}" for m, s in scores.values())) for volume, scores in found.items()]
+        console.table(("volume", "Tenengrad", "entropy [bit]", "range"), cells)
+    console.exit_if_failed(list(problems.values()), len(found) + len(problems))

@@ -12,6 +12,7 @@ import typer
 from kascade import __version__
 from kascade.cli import bench, console
 from kascade.cli.convert import convert
+from kascade.cli.degrade import degrade
 from kascade.cli.demo import demo
 from kascade.cli.evaluate import evaluate
 from kascade.cli.gfactor import gfactor
@@ -19,6 +20,7 @@ from kascade.cli.inspect import inspect
 from kascade.cli.models import models
 from kascade.cli.options import Debug, Quiet
 from kascade.cli.recon import recon
+from kascade.cli.restore import restore
 from kascade.cli.simulate import simulate
 from kascade.cli.simulate_thick import simulate_thick
 from kascade.cli.sweep import SeveralAccelerations, sweep
@@ -44,6 +46,8 @@ app.command(no_args_is_help=True, cls=SeveralAccelerations)(sweep)
 app.command(no_args_is_help=True)(gfactor)
 app.command(no_args_is_help=True)(simulate)
 app.command("simulate-thick", no_args_is_help=True)(simulate_thick)
+app.command(no_args_is_help=True)(degrade)
+app.command(no_args_is_help=True)(restore)
 app.command(no_args_is_help=True)(train)
 app.command()(models)
 app.command()(demo)

@@ -52,17 +52,17 @@ def train(
 
     kascade recon brain.h5 --model runs/brain-unrolled/best.safetensors -o out/
     """
-    from kascade.train.examples import TrainingData
-    from kascade.train.recipe import load_recipe, with_training
+    from kascade.train.recipe import with_training
     from kascade.train.run import check_run, is_first_process
     from kascade.train.run import train as run_training
+    from kascade.train.tasks import load_task, make_data
 
-    plan, text = load_recipe(recipe)
+    plan, text = load_task(recipe)
     plan = with_training(plan, steps=steps, seed=seed)
     folder = Path("runs") / plan.name if output is None else output
     check_run(plan, folder, resume, force)
     with console.progress() as bar:
-        examples = TrainingData(plan.data, data, plan.training.seed, bar.part)
+        examples = make_data(plan, data, bar.part)
     trained = run_training(
         plan,
         examples,
@@ -76,5 +76,6 @@ def train(
         told=console.note,
     )
     if is_first_process():
-        scores = f"{trained.psnr:.2f} dB, SSIM {trained.ssim:.4f} on validation"
-        console.result(f"{trained.weights}: {scores}, step {trained.step}")
+        from kascade.train.log import score_text
+
+        console.result(f"{trained.weights}: {score_text(trained.scores)} on validation, step {trained.step}")

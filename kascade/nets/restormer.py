@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["Restormer", "RestormerBlock"]
+__all__ = ["Restormer", "RestormerBlock", "RestormerEncoder"]
 
 
 class ChannelNorm(nn.Module):
@@ -101,6 +101,55 @@ def _up(channels: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(channels, 2 * channels, 3, padding=1, bias=False), nn.PixelShuffle(2))
 
 
+def _stage(channels: int, count: int, heads: int, expansion: float, norm_bias: bool) -> nn.Sequential:
+    return nn.Sequential(*(RestormerBlock(channels, heads, expansion, norm_bias) for _ in range(count)))
+
+
+class RestormerEncoder(nn.Module):
+    """The first half of a Restormer: patch embedding, then four levels of blocks, the last being the bottleneck.
+
+    Parameters are those of `Restormer`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        width: int,
+        blocks: Sequence[int],
+        heads: Sequence[int],
+        expansion: float,
+        norm_bias: bool,
+    ) -> None:
+        super().__init__()
+        widths = [width * 2**level for level in range(4)]
+        self.embed = nn.Conv2d(in_channels, width, 3, padding=1, bias=False)
+        self.stages = nn.ModuleList(
+            _stage(w, n, h, expansion, norm_bias) for w, n, h in zip(widths, blocks, heads, strict=True)
+        )
+        self.down = nn.ModuleList(_down(w) for w in widths[:3])
+
+    @property
+    def blocks(self) -> list[RestormerBlock]:
+        """All blocks, from the first to the last."""
+        return [module for module in self.modules() if isinstance(module, RestormerBlock)]
+
+    def forward(self, x: Tensor, inputs: list[Tensor] | None = None) -> list[Tensor]:
+        """Features of the four levels, from full resolution to the bottleneck, (batch, channels, rows, columns).
+
+        Each block's input is appended to `inputs`, where that is given.
+        """
+        features = self.embed(x)
+        levels = []
+        for level, stage in enumerate(self.stages):
+            features = features if level == 0 else self.down[level - 1](features)
+            for block in stage:  # type: ignore[attr-defined]
+                if inputs is not None:
+                    inputs.append(features)
+                features = block(features)
+            levels.append(features)
+        return levels
+
+
 class Restormer(nn.Module):
     """Encoder and decoder of Restormer blocks on four levels, with a residual output.
 
@@ -120,6 +169,8 @@ class Restormer(nn.Module):
         Hidden channels of the feed-forward networks, relative to their input.
     norm_bias : bool
         Layer normalization with bias (the paper's choice for deblurring) or without (for denoising).
+    guided : bool
+        Let a map, see `forward`, weigh the features that the encoder hands to the decoder.
 
     References
     ----------
@@ -138,38 +189,37 @@ class Restormer(nn.Module):
         heads: Sequence[int] = (1, 2, 4, 8),
         expansion: float = 2.66,
         norm_bias: bool = False,
+        guided: bool = False,
     ) -> None:
         super().__init__()
         widths = [width * 2**level for level in range(4)]
-
-        def stage(channels: int, count: int, n_heads: int) -> nn.Sequential:
-            return nn.Sequential(*(RestormerBlock(channels, n_heads, expansion, norm_bias) for _ in range(count)))
-
-        self.embed = nn.Conv2d(in_channels, width, 3, padding=1, bias=False)
-        self.encoder = nn.ModuleList(stage(w, n, h) for w, n, h in zip(widths, blocks, heads, strict=True))
-        self.down = nn.ModuleList(_down(w) for w in widths[:3])
+        self.encoder = RestormerEncoder(in_channels, width, blocks, heads, expansion, norm_bias)
         self.up = nn.ModuleList(_up(w) for w in reversed(widths[1:]))
         # Skips are concatenated; levels 3 and 2 reduce the channels again, level 1 keeps twice its width.
         self.reduce = nn.ModuleList(nn.Conv2d(2 * w, w, 1, bias=False) for w in reversed(widths[1:3]))
         self.decoder = nn.ModuleList(
-            stage(w, n, h)
+            _stage(w, n, h, expansion, norm_bias)
             for w, n, h in zip(
                 (widths[2], widths[1], 2 * width), reversed(blocks[:3]), reversed(heads[:3]), strict=True
             )
         )
-        self.refinement = stage(2 * width, refinement, heads[0])
+        self.refinement = _stage(2 * width, refinement, heads[0], expansion, norm_bias)
         self.last = nn.Conv2d(2 * width, out_channels, 3, padding=1, bias=False)
+        self.guidance = nn.Parameter(torch.zeros(3)) if guided else None
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (batch, in_channels, rows, columns), multiples of 8, to (batch, out_channels, rows, columns)."""
-        features = self.embed(x)
-        skips = []
-        for level, stage in enumerate(self.encoder):
-            features = stage(features if level == 0 else self.down[level - 1](features))
-            skips.append(features)
-        skips.pop()
-        for level, (up, stage) in enumerate(zip(self.up, self.decoder, strict=True)):
-            features = torch.cat((up(features), skips.pop()), dim=1)
-            features = stage(features if level == 2 else self.reduce[level](features))
+    def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
+        """Map (batch, in_channels, rows, columns), multiples of 8, to (batch, out_channels, rows, columns).
+
+        A guide, (batch, 1, rows, columns), scales the skipped features of level l by 1 + g_l guide, g_l being learned.
+        """
+        levels = self.encoder(x)
+        features = levels.pop()
+        for step, (up, stage) in enumerate(zip(self.up, self.decoder, strict=True)):
+            skip = levels.pop()
+            if guide is not None and self.guidance is not None:
+                weight = F.interpolate(guide, size=skip.shape[-2:], mode="bilinear", align_corners=False)
+                skip = skip * (1 + self.guidance[2 - step] * weight)
+            features = torch.cat((up(features), skip), dim=1)
+            features = stage(features if step == 2 else self.reduce[step](features))
         out: Tensor = self.last(self.refinement(features))
         return out + x[:, : out.shape[1]]

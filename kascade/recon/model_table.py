@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kascade.errors import KascadeError
-from kascade.recon.models import Model, found_models, load_named, shipped_models
+from kascade.recon.models import Model, found_models, load_named, shipped_models, shipped_restorers
 
 __all__ = ["COLUMNS", "ModelList", "card_facts", "list_models", "table_row"]
 
@@ -36,7 +36,7 @@ def list_models() -> ModelList:
     """
     problems: list[str] = []
     both: list[tuple[Model, ...]] = []
-    for paths in (shipped_models().values(), found_models()):
+    for paths in ((*shipped_models().values(), *shipped_restorers().values()), found_models()):
         models = []
         for path in paths:
             try:

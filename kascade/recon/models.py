@@ -29,6 +29,7 @@ __all__ = [
     "ready_methods",
     "shipped_folder",
     "shipped_models",
+    "shipped_restorers",
 ]
 
 FOLDER_VARIABLE = "KASCADE_MODELS"
@@ -49,7 +50,7 @@ class Model:
     path : Path
         The file.
     network : nn.Module
-        The cascade, in evaluation mode: ``network(E, y, trace=False) -> CascadeOutput``.
+        In evaluation mode; a cascade: ``network(E, y, trace=False) -> CascadeOutput``, or a network of restoration.
     config : mapping
         What it was built from.
     card : mapping
@@ -67,6 +68,13 @@ class Model:
     sha256: str
 
     @property
+    def restores(self) -> bool:
+        """Whether it restores images, or classifies them, instead of reconstructing k-space."""
+        from kascade.recon.restoration.config import KINDS
+
+        return self.config["kind"] in KINDS
+
+    @property
     def parameters(self) -> int:
         """Number of trained values."""
         return sum(parameter.numel() for parameter in self.network.parameters())
@@ -80,6 +88,11 @@ def shipped_folder() -> Path:
 def shipped_models() -> dict[str, Path]:
     """Models that come with Kascade, by name."""
     return {path.stem: path for path in sorted(shipped_folder().glob(f"*{SUFFIX}"))}
+
+
+def shipped_restorers() -> dict[str, Path]:
+    """Networks of restoration that come with Kascade, by name."""
+    return {path.stem: path for path in sorted((shipped_folder() / "restoration").glob(f"*{SUFFIX}"))}
 
 
 def found_models() -> dict[Path, str]:
@@ -109,7 +122,7 @@ def find_model(name: str | os.PathLike[str]) -> Path:
     Parameters
     ----------
     name : str or path
-        A file, or a name that `shipped_models` or `found_models` knows.
+        A file, or a name that `shipped_models`, `shipped_restorers` or `found_models` knows.
 
     Returns
     -------
@@ -125,7 +138,7 @@ def find_model(name: str | os.PathLike[str]) -> Path:
         return path
     if path.suffix == SUFFIX or path.name != text:
         raise ConfigError(f"model {text}: there is no such file; expected a {SUFFIX} file, or a name: kascade models")
-    shipped, found = shipped_models(), found_models()
+    shipped, found = shipped_models() | shipped_restorers(), found_models()
     places = {place.resolve(): place for place, known in found.items() if known == text}
     if text in shipped:
         places[shipped[text].resolve()] = shipped[text]
@@ -246,9 +259,9 @@ def _version(path: Path) -> tuple[Path, int, int]:
 
 @functools.lru_cache(maxsize=8)
 def _load_version(path: Path, changed_ns: int, size: int, device: str) -> Model:
-    from kascade.unroll.weights import load_model
+    from kascade.recon.restoration.weights import load_any
 
-    trained = load_model(path)
+    trained = load_any(path)
     name = path.parent.name if path.name == BEST else path.stem
     config = trained.config.model_dump(mode="json")
     network = _channels_last(trained.model.to(device))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from kascade.data.scan import Scan
+from kascade.errors import ConfigError
 from kascade.recon.method import Progress, Reconstruction
 from kascade.recon.models import candidate_models, load_named, misfit
 from kascade.recon.setup import Problem, Setup
@@ -64,6 +65,8 @@ class Unrolled:
         calibrated = time.perf_counter()
         facts = {"acceleration": problem.info["true_acceleration"], "coils": problem.info["coils"]}
         model = load_named(self.model, facts, self.setup.device)
+        if model.restores:
+            raise ConfigError(f"model {model.name} restores images, it cannot reconstruct k-space; use kascade restore")
         reason = misfit(model, facts)
         if reason is not None:
             warnings.warn(reason, stacklevel=2)

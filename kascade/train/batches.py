@@ -3,19 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from pytorch_lightning import LightningDataModule, Trainer
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from kascade.errors import ConfigError
 from kascade.physics import Encoding
-from kascade.train.examples import Example, TrainingData
+from kascade.train.examples import Example
 from kascade.train.recipe import TrainingConfig
 
-__all__ = ["Batches", "StackedExamples", "shares", "stack"]
+__all__ = ["Batches", "ExampleSource", "StackedExamples", "shares", "stack"]
+
+
+class Countable(Protocol):
+    """A data set with a length."""
+
+    def __getitem__(self, index: int, /) -> Any:
+        """Example `index`."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+
+class ExampleSource(Protocol):
+    """Where examples come from, such as `TrainingData`."""
+
+    @property
+    def files(self) -> Any:
+        """Files for training and for validation, of each source of the recipe."""
+
+    @property
+    def fits(self) -> dict[str, list[float]]:
+        """Ranges of what the examples cover, for the model card."""
+
+    def train(self, epoch: int, size: int, /) -> Countable:
+        """`size` examples of `epoch`."""
+
+    def validation(self) -> Countable:
+        """Examples held out of training."""
 
 
 class StackedExamples(NamedTuple):
@@ -57,18 +85,18 @@ class Batches(LightningDataModule):
 
     Parameters
     ----------
-    data : TrainingData
+    data : ExampleSource
         Where examples come from.
     config : TrainingConfig
         Steps, batch, interval and workers.
     """
 
-    def __init__(self, data: TrainingData, config: TrainingConfig) -> None:
+    def __init__(self, data: ExampleSource, config: TrainingConfig) -> None:
         super().__init__()
         self.data, self.config = data, config
         self.held_out = data.validation()
 
-    def train_dataloader(self) -> DataLoader[Example]:
+    def train_dataloader(self) -> DataLoader[Any]:
         """Examples of the steps until the next validation; they follow from the seed and the steps done so far."""
         trainer, config = self._trainer(), self.config
         epoch, done = divmod(trainer.global_step, config.validate_every)
@@ -76,7 +104,7 @@ class Batches(LightningDataModule):
         examples = self.data.train(epoch, config.validate_every * config.batch)
         return self._loader(examples, shares(range(done, end), config.batch, trainer.global_rank, trainer.world_size))
 
-    def val_dataloader(self) -> DataLoader[Example]:
+    def val_dataloader(self) -> DataLoader[Any]:
         """Single examples held out of training."""
         trainer = self._trainer()
         mine = range(trainer.global_rank, len(self.held_out), trainer.world_size)
@@ -86,5 +114,5 @@ class Batches(LightningDataModule):
         assert self.trainer is not None
         return self.trainer
 
-    def _loader(self, examples: Dataset[Example], batches: list[list[int]]) -> DataLoader[Example]:
+    def _loader(self, examples: Any, batches: list[list[int]]) -> DataLoader[Any]:
         return DataLoader(examples, batch_sampler=batches, collate_fn=list, num_workers=self.config.workers)

@@ -8,17 +8,17 @@ from typing import Any
 from torch import nn
 
 from kascade import __version__
+from kascade.train.batches import ExampleSource
 from kascade.train.environment import machine
-from kascade.train.examples import TrainingData
-from kascade.train.recipe import Recipe
+from kascade.train.recipe import BaseRecipe
 
 __all__ = ["model_card", "render"]
 
 
 def model_card(
-    recipe: Recipe,
+    recipe: BaseRecipe,
     text: str,
-    data: TrainingData,
+    data: ExampleSource,
     model: nn.Module,
     steps: int,
     seconds: float,
@@ -29,12 +29,12 @@ def model_card(
 
     Parameters
     ----------
-    recipe, text : Recipe, str
+    recipe, text : BaseRecipe, str
         What it was trained by, and the text of that.
-    data : TrainingData
+    data : ExampleSource
         What it was trained on.
     model : nn.Module
-        The cascade.
+        The network.
     steps, seconds : int, float
         How many steps it has seen, in what time.
     scores : dict
@@ -51,14 +51,14 @@ def model_card(
             "validation_files": len(validation),
             "licence": source.licence,
         }
-        for source, (training, validation) in zip(recipe.data.sources, data.files, strict=True)
+        for source, (training, validation) in zip(recipe.sources, data.files, strict=True)
     ]
     return {
         "name": recipe.name,
         "description": recipe.description,
         "licence": recipe.licence,
         "data": sources,
-        "fits": {"acceleration": list(data.accelerations)},  # true ones, as recon measures them
+        "fits": data.fits,
         "parameters": sum(p.numel() for p in model.parameters()),
         "seed": recipe.training.seed,
         "steps": steps,

@@ -16,7 +16,7 @@ COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#00
 
 
 def training_curves(rows: Sequence[Mapping[str, float]]) -> Figure:
-    """Loss, PSNR of the validation and, for cascades that have them, lambdas over steps.
+    """Loss, PSNR (of classifiers AUC) of the validation and, for cascades that have them, lambdas over steps.
 
     Parameters
     ----------
@@ -30,6 +30,9 @@ def training_curves(rows: Sequence[Mapping[str, float]]) -> Figure:
         ("loss", {"loss": "training", "validation_loss": "validation"}),
         ("validation PSNR [dB]", {"validation_psnr": "PSNR"}),
     ]
+    aucs = [name for row in rows[-1:] for name in row if name.startswith("validation_auc")]
+    if aucs:
+        panels[1] = ("validation AUC", {name: name.removeprefix("validation_") for name in aucs})
     if lambdas:
         panels.append(("lambda", {name: str(_number(name)) for name in lambdas}))
     figure = new_figure(4.6 * len(panels), 3.4, "white")
@@ -41,7 +44,7 @@ def training_curves(rows: Sequence[Mapping[str, float]]) -> Figure:
             axes.plot([p[0] for p in points], [p[1] for p in points], color=color, linewidth=1.4, label=title)
             if 0 < len(points) < 30:
                 axes.plot([p[0] for p in points], [p[1] for p in points], "o", color=color, markersize=3)
-        if label != "validation PSNR [dB]" and all(row[name] > 0 for row in rows for name in names if name in row):
+        if not label.startswith("validation") and all(row[name] > 0 for row in rows for name in names if name in row):
             axes.set_yscale("log")
             axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

@@ -11,12 +11,16 @@ from typing import Any
 from kascade.data.atomic import atomic_output
 from kascade.errors import ConfigError, FileFormatError, OutputError
 from kascade.recon.outputs import make_folder
-from kascade.train.recipe import Recipe
+from kascade.train.recipe import BaseRecipe
 
 __all__ = ["RunFolder"]
 
 MAY_CHANGE = ("steps", "early_stop", "workers")
 """Keys of the section `training` that a resumed training may see with other values."""
+
+
+LABELS = ("name", "description", "licence")
+"""Keys that say what a model is called, not how it is trained."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ class RunFolder:
         """State of the training at the latest validation."""
         return self.path / "last.ckpt"
 
-    def check(self, recipe: Recipe, resume: bool, force: bool) -> None:
+    def check(self, recipe: BaseRecipe, resume: bool, force: bool) -> None:
         """Refuse to train here where that would spoil something; changes nothing.
 
         Raises
@@ -107,7 +111,7 @@ class RunFolder:
                 "another folder"
             )
 
-    def prepare(self, recipe: Recipe, text: str, environment: dict[str, Any], resume: bool) -> None:
+    def prepare(self, recipe: BaseRecipe, text: str, environment: dict[str, Any], resume: bool) -> None:
         """Make the folder, without what an earlier training left there unless that is resumed, and note the recipe.
 
         The recipe, which tells the folder of a training from others, is the first file there: killed at any moment,
@@ -141,10 +145,12 @@ class RunFolder:
         except OSError as error:
             raise OutputError(f"{self.path}: the old training cannot be removed ({error.strerror})") from error
 
-    def _check_same(self, recipe: Recipe) -> None:
+    def _check_same(self, recipe: BaseRecipe) -> None:
         try:
             before = json.loads(self.recipe.read_text(encoding="utf-8"))
-            known = Recipe.model_validate(before)  # one of an earlier version gets the defaults of keys that are new
+            known = type(recipe).model_validate(
+                before
+            )  # one of an earlier version gets the defaults of keys that are new
         except (OSError, ValueError) as error:
             reason = " ".join(str(error).split())[:200]
             raise FileFormatError(f"{self.recipe}: cannot be read ({reason}); --force starts again") from error
@@ -160,7 +166,7 @@ class RunFolder:
 def _decisive(recipe: dict[str, Any]) -> dict[str, Any]:
     """The part of a recipe that a training cannot change on its way."""
     training = {key: value for key, value in recipe["training"].items() if key not in MAY_CHANGE}
-    return {"data": recipe["data"], "model": recipe["model"], "loss": recipe["loss"], "training": training}
+    return {**{key: value for key, value in recipe.items() if key not in LABELS}, "training": training}
 
 
 def _first_difference(old: Any, new: Any, key: str = "") -> str:

@@ -12,25 +12,25 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from kascade.data.atomic import atomic_output
 from kascade.errors import OutputError
+from kascade.train.base import TrainingModule
+from kascade.train.batches import ExampleSource
 from kascade.train.card import model_card, render
-from kascade.train.examples import TrainingData
 from kascade.train.folder import RunFolder
-from kascade.train.module import CascadeTraining
 from kascade.train.pictures import ValidationImages
-from kascade.unroll.weights import save_model
+from kascade.train.recipe import BaseRecipe
 
 __all__ = ["Keeper"]
 
 
 class Keeper(Callback):
-    """After each validation: weights, card, the state to resume from; stops where no better PSNR has come for long.
+    """After each validation: weights, card, the state to resume from; stops where no better score has come for long.
 
     The state is written last: whatever a kill interrupts, the resumed training does again, with the same result.
 
     Attributes
     ----------
     best : dict
-        "psnr", "ssim" and "loss" of the best validation, and "step".
+        Scores of the best validation, and "step".
     waited : int
         Validations since then.
     saved_step : int
@@ -40,13 +40,15 @@ class Keeper(Callback):
     def __init__(
         self,
         folder: RunFolder,
+        recipe: BaseRecipe,
         text: str,
-        data: TrainingData,
+        data: ExampleSource,
         pictures: ValidationImages,
         told: Callable[[str], None],
         start: dict[str, Any] | None,
     ) -> None:
-        self.folder, self.text, self.data, self.pictures, self.told = folder, text, data, pictures, told
+        self.folder, self.recipe, self.text, self.data = folder, recipe, text, data
+        self.pictures, self.told = pictures, told
         self.start = start
         self.best: dict[str, float] = {}
         self.waited = 0
@@ -68,14 +70,15 @@ class Keeper(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep everything."""
-        assert isinstance(pl_module, CascadeTraining)
+        assert isinstance(pl_module, TrainingModule)
         now = time.perf_counter()
         self.seconds, self._since = self.seconds + now - self._since, now
         scores = pl_module.validation_scores
-        better = not self.best or scores["psnr"] > self.best["psnr"]
+        name = pl_module.criterion
+        better = not self.best or scores[name] > self.best[name]
         if better:
-            psnr = scores["psnr"] if math.isfinite(scores["psnr"]) else -math.inf
-            self.best = {**scores, "psnr": psnr, "step": trainer.global_step}
+            value = scores[name] if math.isfinite(scores[name]) else -math.inf
+            self.best = {**scores, name: value, "step": trainer.global_step}
         self.waited = 0 if better else self.waited + 1
         if trainer.is_global_zero:
             self._write(trainer.global_step, pl_module, better)
@@ -83,23 +86,24 @@ class Keeper(Callback):
         if pl_module.config.gives_up(self.waited):
             trainer.should_stop = True
             if trainer.is_global_zero:
-                self.told(f"no better PSNR for {self.waited} validations: stopped at step {trainer.global_step}")
+                self.told(
+                    f"no better {name.upper()} for {self.waited} validations: stopped at step {trainer.global_step}"
+                )
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Tell an interrupted user what is left."""
         if isinstance(exception, KeyboardInterrupt) and trainer.is_global_zero:
             self.told(f"interrupted; --resume continues from step {self.saved_step}, the last that was saved")
 
-    def _write(self, step: int, training: CascadeTraining, better: bool) -> None:
-        model, recipe = training.best_known, training.recipe
-        scores = training.validation_scores
-        card = model_card(recipe, self.text, self.data, model, step, self.seconds, scores, self.start)
+    def _write(self, step: int, training: TrainingModule, better: bool) -> None:
+        model, scores = training.best_known, training.validation_scores
+        card = model_card(self.recipe, self.text, self.data, model, step, self.seconds, scores, self.start)
         if better:
-            save_model(self.folder.best, model, recipe.model, card, force=True)
+            training.save(self.folder.best, card)
             with atomic_output(self.folder.card, force=True) as beside:
                 beside.write_text(render(card), encoding="utf-8")
             self.pictures.keep()
-        save_model(self.folder.last, model, recipe.model, card, force=True)
+        training.save(self.folder.last, card)
 
     def _checkpoint(self, trainer: Trainer) -> None:
         """Write the state whole or not at all; every process has to take part."""

@@ -14,17 +14,18 @@ from torch.utils.tensorboard import SummaryWriter
 
 from kascade.data.atomic import atomic_output
 from kascade.report.canvas import save_figure
+from kascade.train.base import TrainingModule
 from kascade.train.curves import training_curves
 from kascade.train.folder import RunFolder
-from kascade.train.module import CascadeTraining
 
-__all__ = ["RunLog", "read_metrics"]
+__all__ = ["RunLog", "read_metrics", "score_text"]
 
 INTERVAL = 50
 """Steps between two lines of the log."""
 
+ACRONYMS = ("ssim", "rmse", "auc")
 Row = dict[str, float]
-COLUMNS = ("step", "loss", "learning_rate", "seconds_per_step", "validation_loss", "validation_psnr", "validation_ssim")
+COLUMNS = ("step", "loss", "learning_rate", "seconds_per_step", "validation_loss")
 
 
 def read_metrics(path: Any) -> list[Row]:
@@ -74,7 +75,7 @@ class RunLog(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the scores of the validation, and draw the curves."""
-        assert isinstance(pl_module, CascadeTraining)
+        assert isinstance(pl_module, TrainingModule)
         scores, lambdas = pl_module.validation_scores, pl_module.lambdas
         row = {f"validation_{name}": value for name, value in scores.items()}
         row |= {f"lambda_{n}": value for n, value in enumerate(lambdas, start=1)}
@@ -130,11 +131,22 @@ def _write(path: Any, rows: list[Row]) -> None:
             writer.writerow({name: int(value) if name == "step" else f"{value:.6g}" for name, value in row.items()})
 
 
+def score_text(scores: Mapping[str, float]) -> str:
+    """Scores other than the loss in one line, such as ``33.12 dB, SSIM 0.9412``."""
+    parts = []
+    for name, value in scores.items():
+        if name == "psnr":
+            parts.append(f"{value:.2f} dB")
+        elif name != "loss":
+            parts.append(f"{name.upper() if name in ACRONYMS else name} {value:.4f}")
+    return ", ".join(parts)
+
+
 def _sentence(step: int, rows: list[Row], scores: Mapping[str, float], lambdas: list[float]) -> str:
     latest = rows[-1]
     parts = [
         f"step {step}: loss {latest.get('loss', math.nan):.4f}",
-        f"validation {scores['loss']:.4f}, {scores['psnr']:.2f} dB, SSIM {scores['ssim']:.4f}",
+        f"validation {scores['loss']:.4f}, {score_text(scores)}",
         f"{latest.get('seconds_per_step', math.nan):.2f} s a step",
     ]
     if lambdas:

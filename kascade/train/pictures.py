@@ -14,7 +14,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from kascade.data.atomic import atomic_output
 from kascade.report.canvas import upper_limit
-from kascade.train.batches import stack
+from kascade.train.base import TrainingModule
 from kascade.train.folder import RunFolder
 
 __all__ = ["ValidationImages", "mosaic"]
@@ -29,7 +29,7 @@ Image = NDArray[np.floating[Any]]
 class ValidationImages(Callback):
     """Draws some examples after each validation: ``images/latest.png``; that of the best one stays as ``best.png``.
 
-    One row for each example: zero-filled, reconstruction, target, and the error of the reconstruction, 5 x brighter.
+    One row for each example: input (zero-filled), output, target, and the error of the output, 5 x brighter.
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -54,9 +54,10 @@ class ValidationImages(Callback):
         chosen = {round(n * (count - 1) / max(EXAMPLES - 1, 1)) for n in range(EXAMPLES)}
         if not trainer.is_global_zero or batch_idx not in chosen:
             return
-        (problem,) = stack(batch)
-        images = (problem.E.H(problem.y), outputs[0].image, problem.target)
-        self._rows.append([torch.abs(image[0]).cpu().numpy() for image in images])
+        assert isinstance(pl_module, TrainingModule)
+        images = pl_module.picture(batch, outputs)
+        if images is not None:
+            self._rows.append([torch.abs(image).cpu().numpy() for image in images])
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the picture."""

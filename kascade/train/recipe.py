@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from torch import nn
 
 from kascade.errors import ConfigError, FileFormatError
 from kascade.train.examples import DataConfig
-from kascade.train.yaml_lines import Source, parse_yaml
+from kascade.train.examples.config import Source
+from kascade.train.yaml_lines import Source as Document
+from kascade.train.yaml_lines import parse_yaml
 from kascade.unroll.config import CascadeConfig, build_cascade
 
-__all__ = ["LossConfig", "Recipe", "TrainingConfig", "load_recipe", "parse_recipe", "with_training"]
+__all__ = [
+    "BaseRecipe",
+    "LossConfig",
+    "Recipe",
+    "TrainingConfig",
+    "load_recipe",
+    "parse_recipe",
+    "read_text",
+    "validated",
+    "with_training",
+]
 
 
 class _Strict(BaseModel):
@@ -96,8 +110,8 @@ class TrainingConfig(_Strict):
         return self.early_stop is not None and waited >= self.early_stop
 
 
-class Recipe(_Strict):
-    """Everything that a training depends on.
+class BaseRecipe(_Strict):
+    """What every recipe says, whatever is trained.
 
     Parameters
     ----------
@@ -105,23 +119,61 @@ class Recipe(_Strict):
         Name of the model and, unless another is asked for, of the run folder.
     description, licence : str
         What the model is for, and the licence of its weights; both are saved with them.
+    training : TrainingConfig
+        How it is trained.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
+    description: str = ""
+    licence: str = ""
+    training: TrainingConfig
+
+    @property
+    def sources(self) -> Sequence[Source]:
+        """Where the data come from."""
+        raise NotImplementedError
+
+    def build(self) -> nn.Module:
+        """Make what is trained, with fresh weights.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such network, or it refuses its options.
+        """
+        raise NotImplementedError
+
+
+class Recipe(BaseRecipe):
+    """Everything that the training of a cascade depends on.
+
+    Parameters
+    ----------
+    name, description, licence, training
+        As in `BaseRecipe`.
+    task : "reconstruction"
+        What the model does; other tasks have other recipes.
     data : DataConfig
         What examples are made of.
     model : CascadeConfig
         The cascade.
     loss : LossConfig
         What is minimized.
-    training : TrainingConfig
-        How.
     """
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
-    description: str = ""
-    licence: str = ""
+    task: Literal["reconstruction"] = "reconstruction"
     data: DataConfig
     model: CascadeConfig
     loss: LossConfig = Field(default_factory=LossConfig)
-    training: TrainingConfig
+
+    @property
+    def sources(self) -> Sequence[Source]:
+        """Where the data come from."""
+        return self.data.sources
+
+    def build(self) -> nn.Module:
+        """Make the cascade."""
+        return build_cascade(self.model)
 
     @field_validator("model")
     @classmethod
@@ -142,8 +194,28 @@ class Recipe(_Strict):
         return self
 
 
+R = TypeVar("R", bound=BaseRecipe)
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+    """Read the text of a recipe.
+
+    Raises
+    ------
+    FileFormatError
+        If there is no such file, or it is not text.
+    """
+    path = Path(path)
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise FileFormatError(f"{path}: cannot be read ({error.strerror}); expected a recipe in YAML") from error
+    except UnicodeDecodeError as error:
+        raise FileFormatError(f"{path}: is not text; expected a recipe in YAML") from error
+
+
 def load_recipe(path: str | os.PathLike[str]) -> tuple[Recipe, str]:
-    """Read a recipe and its text.
+    """Read a recipe of a cascade and its text.
 
     Raises
     ------
@@ -152,37 +224,41 @@ def load_recipe(path: str | os.PathLike[str]) -> tuple[Recipe, str]:
     ConfigError
         If the recipe is wrong: names file, line, key and what is allowed.
     """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise FileFormatError(f"{path}: cannot be read ({error.strerror}); expected a recipe in YAML") from error
-    except UnicodeDecodeError as error:
-        raise FileFormatError(f"{path}: is not text; expected a recipe in YAML") from error
+    text = read_text(path)
     return parse_recipe(text, str(path)), text
 
 
 def parse_recipe(text: str, name: str = "recipe") -> Recipe:
-    """Recipe from YAML text; `name` is that of the file, for errors.
+    """Recipe of a cascade from YAML text; `name` is that of the file, for errors.
 
     Raises
     ------
     ConfigError
         As `load_recipe`.
     """
-    source: Source = parse_yaml(text, name)
+    return validated(parse_yaml(text, name), Recipe)
+
+
+def validated(source: Document, kind: type[R]) -> R:
+    """Recipe of a kind from a YAML document.
+
+    Raises
+    ------
+    ConfigError
+        As `load_recipe`.
+    """
     try:
-        recipe = Recipe.model_validate(source.content)
+        recipe = kind.model_validate(source.content)
     except ValidationError as error:
-        raise ConfigError(source.complaint(error, Recipe)) from error
+        raise ConfigError(source.complaint(error, kind)) from error
     try:
-        build_cascade(recipe.model)  # names of priors and their options are known only there
+        recipe.build()  # names of networks and their options are known only there
     except ConfigError as error:
         raise ConfigError(f"{source.place(('model',))}: {error}") from error
     return recipe
 
 
-def with_training(recipe: Recipe, **changes: int | None) -> Recipe:
+def with_training(recipe: R, **changes: int | None) -> R:
     """Recipe with other values in its `training` section, where they are not None.
 
     Raises

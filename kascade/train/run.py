@@ -12,14 +12,15 @@ import torch
 
 from kascade.errors import ConfigError, FileFormatError, MissingExtraError
 from kascade.train.environment import environment
-from kascade.train.examples import TrainingData
 from kascade.train.folder import RunFolder
-from kascade.train.recipe import Recipe, TrainingConfig
+from kascade.train.recipe import BaseRecipe, TrainingConfig
 from kascade.train.session import interruptible, quiet_lightning
 from kascade.train.start import load_start, start_facts
 
 if TYPE_CHECKING:
     from pytorch_lightning import Callback, Trainer
+
+    from kascade.train.batches import ExampleSource
 
 __all__ = ["Trained", "check_run", "is_first_process", "train"]
 
@@ -34,17 +35,26 @@ class Trained:
         The best weights.
     step : int
         When they were found.
-    psnr, ssim : float
+    scores : dict
         Their scores on the validation examples.
     """
 
     weights: Path
     step: int
-    psnr: float
-    ssim: float
+    scores: dict[str, float]
+
+    @property
+    def psnr(self) -> float:
+        """In dB, on the validation examples."""
+        return self.scores["psnr"]
+
+    @property
+    def ssim(self) -> float:
+        """On the validation examples."""
+        return self.scores["ssim"]
 
 
-def check_run(recipe: Recipe, folder: Path, resume: bool = False, force: bool = False) -> None:
+def check_run(recipe: BaseRecipe, folder: Path, resume: bool = False, force: bool = False) -> None:
     """Find out whether `train` can begin, before data are read.
 
     Raises
@@ -65,8 +75,8 @@ def check_run(recipe: Recipe, folder: Path, resume: bool = False, force: bool = 
 
 
 def train(
-    recipe: Recipe,
-    data: TrainingData,
+    recipe: BaseRecipe,
+    data: ExampleSource,
     folder: Path,
     *,
     text: str | None = None,
@@ -77,7 +87,7 @@ def train(
     progress: bool = False,
     told: Callable[[str], None] | None = None,
 ) -> Trained:
-    """Train a cascade as its recipe says.
+    """Train a model as its recipe says.
 
     Everything random follows from the recipe's seed, and the state is saved after each validation: a training that is
     killed and resumed ends with the same weights as one that is not (on a GPU up to rounding, where cuDNN and atomic
@@ -85,10 +95,10 @@ def train(
 
     Parameters
     ----------
-    recipe : Recipe
+    recipe : BaseRecipe
         What to train, and how.
-    data : TrainingData
-        The examples; `TrainingData(recipe.data, data_folder, recipe.training.seed)`.
+    data : ExampleSource
+        The examples: `kascade.train.tasks.make_data(recipe, data_folder)`.
     folder : Path
         The run folder.
     text : str, optional
@@ -136,8 +146,8 @@ def train(
 
 
 def _fit(
-    recipe: Recipe,
-    data: TrainingData,
+    recipe: BaseRecipe,
+    data: ExampleSource,
     run: RunFolder,
     text: str,
     state: dict[str, Any] | None,
@@ -151,16 +161,16 @@ def _fit(
     from kascade.train.batches import Batches, shares
     from kascade.train.keeper import Keeper
     from kascade.train.log import RunLog
-    from kascade.train.module import CascadeTraining
     from kascade.train.pictures import ValidationImages
+    from kascade.train.tasks import make_training
 
     config = recipe.training
     shares(range(1), config.batch, 0, devices)  # raises where devices cannot share a batch
     pictures = ValidationImages(run)
-    keeper = Keeper(run, text, data, pictures, told, _start(config, state))
+    keeper = Keeper(run, recipe, text, data, pictures, told, _start(config, state))
     callbacks = [RunLog(run, told), pictures, keeper]
     trainer = _trainer(run.path, callbacks, _epochs(config, state), accelerator, devices, progress)
-    training = CascadeTraining(recipe, restored=state is not None)
+    training = make_training(recipe, data, restored=state is not None)
     batches = Batches(data, config)
     if is_first_process():
         run.prepare(recipe, text, environment(config.seed), resume)
@@ -228,7 +238,8 @@ def _epochs(config: TrainingConfig, state: dict[str, Any] | None) -> int:
 
 
 def _result(run: RunFolder, best: dict[str, Any]) -> Trained:
-    return Trained(run.best, int(best["step"]), best["psnr"], best["ssim"])
+    scores = {name: value for name, value in best.items() if name != "step"}
+    return Trained(run.best, int(best["step"]), scores)
 
 
 def _silent(line: str) -> None:
@@ -262,7 +273,7 @@ def _saved_state(run: RunFolder) -> dict[str, Any]:
         ) from error
 
 
-def _as_yaml(recipe: Recipe) -> str:
+def _as_yaml(recipe: BaseRecipe) -> str:
     import yaml
 
     text: str = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)

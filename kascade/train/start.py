@@ -1,4 +1,4 @@
-"""The trained model whose priors a training starts from (`training.start_from`)."""
+"""The trained model that a training starts from (`training.start_from`)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from kascade.errors import FileFormatError
-from kascade.unroll.weights import TrainedModel, load_model
+from kascade.recon.restoration.weights import AnyModel, load_any
 
 __all__ = ["load_start", "start_facts"]
 
 
-def load_start(name: str) -> TrainedModel:
+def load_start(name: str) -> AnyModel:
     """Read the file that `training.start_from` names.
 
     Raises
@@ -28,7 +28,7 @@ def load_start(name: str) -> TrainedModel:
             "folder is, or name another file"
         )
     try:
-        return load_model(path)
+        return load_any(path)
     except FileFormatError as error:
         raise FileFormatError(f"training.start_from: {error}") from error
 

@@ -23,6 +23,7 @@ _OURS = {
     "restormer": "kascade.nets.restormer:Restormer",
     "residual-cnn": "kascade.nets.residual_cnn:ResidualCNN",
     "transmrsr": "kascade.nets.transmrsr:TransMRSR",
+    "cag": "kascade.nets.cag:CAG",
     "identity": "kascade.unroll.registry:Identity",
 }
 # For "slices" as many come out as go in: the middle one is the slice itself, also where a network adds its input.

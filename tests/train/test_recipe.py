@@ -48,7 +48,11 @@ def test_a_recipe_is_read(tmp_path: Path) -> None:
             "  stepz: 100",
             r"r\.yaml:15: unknown key training\.stepz; expected one of steps, batch, lear",
         ),
-        ("name: brain", "nom: brain", r"r\.yaml:1: unknown key nom; expected one of name, description, licence, data,"),
+        (
+            "name: brain",
+            "nom: brain",
+            r"r\.yaml:1: unknown key nom; expected one of name, description, licence, training, task,",
+        ),
         ("      folder: t1w", "      ordner: t1w", r"r\.yaml:6: unknown key .*ordner; expected one of folder, files, "),
         ("  steps: 100", "  steps: many", r"r\.yaml:15: training\.steps is 'many': .*integer"),
         ("  steps: 100", "  steps: -1", r"r\.yaml:15: training\.steps is -1: .*greater than 0"),

@@ -62,7 +62,7 @@ class TinyData:
     """What `TrainingData` is to a training."""
 
     files = (([], []),)
-    accelerations = (1.5, 3.0)
+    fits = {"acceleration": [1.5, 3.0]}  # noqa: RUF012
 
     def train(self, epoch: int, size: int) -> TinyExamples:
         return TinyExamples(1000 * (epoch + 1), size)

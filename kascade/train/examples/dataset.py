@@ -28,7 +28,7 @@ from kascade.train.examples.config import DataConfig, KspaceSource, NiftiSource,
 from kascade.train.examples.objects import Volume, phantom_slice, recolor, with_scalp
 from kascade.train.examples.scanner import Acquisition, acquire
 
-__all__ = ["Example", "Examples", "TrainingData"]
+__all__ = ["Example", "Examples", "TrainingData", "find_files"]
 
 Draw = Callable[[np.random.Generator], Acquisition]
 Watch = Callable[[int, int], None]
@@ -126,7 +126,7 @@ class TrainingData:
         self.config, self.seed = config, seed
         self.files: list[tuple[list[Path], list[Path]]] = []
         for source in config.sources:
-            self.files.append(([], []) if isinstance(source, PhantomSource) else _find(source, folder))
+            self.files.append(([], []) if isinstance(source, PhantomSource) else find_files(source, folder))
         total, read = sum(len(a) + len(b) for a, b in self.files), itertools.count(1)
 
         def tick() -> None:
@@ -158,6 +158,11 @@ class TrainingData:
         size = self.config.validation_examples
         return Examples(self._validation, self._validation_shares, self.config, (self.seed, 2), size)
 
+    @property
+    def fits(self) -> dict[str, list[float]]:
+        """Ranges for the model card: true accelerations, as recon measures them."""
+        return {"acceleration": list(self.accelerations)}
+
     @functools.cached_property
     def accelerations(self) -> tuple[float, float]:
         """True accelerations that the recipe draws, from the 1st to the 99th percentile, rounded outward to 0.1.
@@ -168,8 +173,14 @@ class TrainingData:
         return math.floor(10 * low) / 10, math.ceil(10 * high) / 10
 
 
-def _find(source: NiftiSource | KspaceSource, folder: Path) -> tuple[list[Path], list[Path]]:
-    """Files for training and for validation."""
+def find_files(source: NiftiSource | KspaceSource, folder: Path) -> tuple[list[Path], list[Path]]:
+    """Files of a source below the data folder, for training and for validation.
+
+    Raises
+    ------
+    ConfigError
+        If there is none for training.
+    """
     place = folder / source.folder
     found = sorted(path for path in place.glob(source.files) if path.is_file())
     names = {path: path.relative_to(place).as_posix() for path in found}

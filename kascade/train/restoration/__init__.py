@@ -1,0 +1,1 @@
+"""Training of networks that restore magnitude images, and of the classifier of their degradations."""

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from kascade.errors import ConfigError
+from kascade.train.recipe import Recipe
+from kascade.train.restoration.recipe import RestorationRecipe
+from kascade.train.tasks import load_task
+from tests.train.restoration.tiny import tiny_recipe
+
+RECIPES = Path(__file__).parents[3] / "recipes"
+
+
+def test_the_recipes_that_come_with_kascade_are_valid_and_share_their_data() -> None:
+    classifier, _ = load_task(RECIPES / "cag-classifier.yaml")
+    cyclic, _ = load_task(RECIPES / "cag-cyclic.yaml")
+    assert isinstance(classifier, RestorationRecipe) and isinstance(cyclic, RestorationRecipe)
+    assert classifier.data.sources == cyclic.data.sources
+    assert cyclic.training.start_from == f"runs/{classifier.name}/best.safetensors"
+    sizes = {name: value for name, value in cyclic.model.options.items() if name != "refinement"}
+    assert sizes == classifier.model.options
+    assert isinstance(load_task(RECIPES / "brain-prior.yaml")[0], Recipe)
+
+
+@pytest.mark.parametrize(
+    ("kind", "sections", "message"),
+    [
+        ("restormer", {"cycle": {"semantic": 0.5}}, "cycle is for the model cag"),
+        ("restormer", {"training": {"start_from": "x"}}, "start_from is for the model cag"),
+        ("cag", {}, "cag needs a trained classifier"),
+        ("cag", {"training": {"start_from": "x", "ema": 0.9}}, "set training.ema to 0"),
+        ("restormer", {"training": {"precision": "bf16"}}, "bf16 is for cascades"),
+        ("restormer", {"data": {"patch": [64, 32]}}, "patch .* is larger than matrix"),
+        ("restormer", {"data": {"matrix": [50, 40]}}, "multiple of 8"),
+        ("restormer", {"data": {"mixtures": {"blur": 1}}}, "expected clean, or some of"),
+        ("restormer", {"data": {"severities": ["awful"]}}, "mild"),
+        ("restormer", {"task": "reconstruction"}, "restoration"),
+    ],
+)
+def test_what_cannot_work_is_refused(kind: str, sections: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        tiny_recipe(kind, **sections)
+
+
+def test_errors_name_file_and_line(tmp_path: Path) -> None:
+    text = (RECIPES / "cag-classifier.yaml").read_text()
+    path = tmp_path / "r.yaml"
+    for old, new, message in (
+        ("task: restoration", "task: repair", r"r\.yaml:5: task is 'repair'; expected one of reconstruction, restor"),
+        ("slices: 90", "slice: 90", r"r\.yaml:\d+: unknown key data\.slice; expected one of sources, mixtures"),
+        ("width: 12", "breadth: 12", r"r\.yaml:\d+: model 'classifier' refuses the options"),
+    ):
+        path.write_text(text.replace(old, new))
+        with pytest.raises(ConfigError, match=message):
+            load_task(path)
