@@ -17,6 +17,7 @@ from kascade.cli.demo import demo
 from kascade.cli.evaluate import evaluate
 from kascade.cli.gfactor import gfactor
 from kascade.cli.inspect import inspect
+from kascade.cli.latents import latents
 from kascade.cli.models import models
 from kascade.cli.options import Debug, Quiet
 from kascade.cli.recon import recon
@@ -49,6 +50,7 @@ app.command("simulate-thick", no_args_is_help=True)(simulate_thick)
 app.command(no_args_is_help=True)(degrade)
 app.command(no_args_is_help=True)(restore)
 app.command(no_args_is_help=True)(train)
+app.command(no_args_is_help=True)(latents)
 app.command()(models)
 app.command()(demo)
 app.add_typer(bench.app, name="bench")

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from kascade.nets.equalized import EqualizedLinear, PixelNorm, blur_resample
 from kascade.nets.swin import mlp
+from kascade.nets.truncation import Truncation
 from kascade.nets.windows import WindowAttention, head_count
 
 __all__ = ["StyleBlock", "StyleSwin", "StyleSynthesis", "resolutions", "widths"]
@@ -182,6 +183,8 @@ class StyleSwin(nn.Module):
         Of the images.
     mapping_layers : int
         Layers that map normal numbers to latents.
+    clusters : int
+        Centers of `truncation`, which is for those who use the generator: generating itself does not truncate.
 
     References
     ----------
@@ -196,12 +199,14 @@ class StyleSwin(nn.Module):
         latent: int = 512,
         channels: int = 1,
         mapping_layers: int = 8,
+        clusters: int = 8,
     ) -> None:
         super().__init__()
         self.size, self.latent = size, latent
         layers = (EqualizedLinear(latent, latent, rate=0.01, activate=True) for _ in range(mapping_layers))
         self.mapping = nn.Sequential(PixelNorm(), *layers)
         self.synthesis = StyleSynthesis(size, width, max_width, latent)
+        self.truncation = Truncation(latent, clusters)
         self.to_image = nn.ModuleList(nn.Conv2d(c, channels, 1) for c in self.synthesis.widths.values())
 
     def forward(self, z: Tensor) -> Tensor:

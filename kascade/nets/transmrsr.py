@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from kascade.nets.equalized import EqualizedConv2d, EqualizedLinear, scaled_leaky_relu
-from kascade.nets.styleswin import WINDOW, StyleSynthesis
+from kascade.nets.styleswin import WINDOW, StyleSwin, StyleSynthesis
 from kascade.nets.swin import PatchMerging, ResidualSwinGroup
 from kascade.nets.truncation import Truncation
 
@@ -168,33 +167,30 @@ class TransMRSR(nn.Module):
         out: Tensor = self.modulate[str(r)](features, encoded[r])
         return out
 
-    def load_prior(self, generator: nn.Module, centers: Tensor | None, *, freeze: bool = False) -> None:
-        """Start the decoder from a pretrained generator.
+    def load_prior(self, generator: StyleSwin, *, freeze: bool = False) -> None:
+        """Start the decoder from a pretrained generator, and truncate to its centers.
 
         Parameters
         ----------
         generator : StyleSwin
-            Of the same size, widths and latents.
-        centers : Tensor, optional
-            (count, latent): of its mapped latents, for the truncation.
+            Of the same size, widths and latents, with centers.
         freeze : bool
             Keep the decoder as it is in training.
 
         Raises
         ------
         ValueError
-            If the generator is another, or the network truncates and no centers are given.
+            If the generator is another, or the network truncates and the generator has no centers.
         """
-        synthesis: Any = getattr(generator, "synthesis", None)
+        if self.truncation is not None and not bool(generator.truncation.given):
+            raise ValueError("a network with truncation needs a generator with centers: kascade latents finds them")
         try:
-            assert isinstance(synthesis, StyleSynthesis)
-            self.decoder.load_state_dict(synthesis.state_dict())
-        except (AssertionError, RuntimeError) as error:
+            self.decoder.load_state_dict(generator.synthesis.state_dict())
+        except RuntimeError as error:
             raise ValueError(
-                f"the generator is no StyleSwin of size {self.size}, widths {self.decoder.widths} and the same latents"
+                f"the generator has other sizes than size {self.size}, widths {self.decoder.widths}, and the latents "
+                "of the network"
             ) from error
         if self.truncation is not None:
-            if centers is None:
-                raise ValueError("a network with truncation needs the centers of the generator's latents")
-            self.truncation.set_centers(centers)
+            self.truncation.set_centers(generator.truncation.centers)
         self.decoder.requires_grad_(not freeze)

@@ -15,7 +15,7 @@ from kascade.physics.interpolation import cubic_interpolation
 from kascade.recon.superres.grid import FineGrid, fine_grid
 from kascade.unroll.adapter import apply_to_any_size
 
-__all__ = ["LAM", "resimulation_error", "super_resolve"]
+__all__ = ["LAM", "across_images", "head_box", "resimulation_error", "super_resolve"]
 
 LAM = 20.0
 """Strength of data consistency: re-simulated slices come to within a few thousandths of the measured ones."""
@@ -80,8 +80,8 @@ def super_resolve(
     """
     grid = fine_grid(thick, factor, axis, like)
     fine = torch.zeros(grid.shape)
-    images, slices = _images(fine, grid.axis), _images(thick.data, grid.axis)
-    box = _head_box(slices)
+    images, slices = across_images(fine, grid.axis), across_images(thick.data, grid.axis)
+    box = head_box(slices)
     scale = float(slices[box].square().mean().sqrt()) or 1.0
     E = grid.operator(slices.shape[1], slices.shape[2], profile).to(device)
     if network is not None:
@@ -111,7 +111,7 @@ def resimulation_error(
         If `fine` is not on a grid `factor` times as fine as `thick`, or `thick` is zero everywhere.
     """
     grid = fine_grid(thick, factor, axis, like=fine)
-    images, slices = _images(fine.data, grid.axis), _images(thick.data, grid.axis)
+    images, slices = across_images(fine.data, grid.axis), across_images(thick.data, grid.axis)
     E = grid.operator(slices.shape[1], slices.shape[2], profile)
     if not bool(slices.any()):
         raise ConfigError(f"{thick.name}: every voxel is 0; no relative error is defined")
@@ -119,7 +119,7 @@ def resimulation_error(
     return float((error / float(slices.double().square().sum())) ** 0.5)
 
 
-def _images(data: Tensor, axis: int) -> Tensor:
+def across_images(data: Tensor, axis: int) -> Tensor:
     """View of a volume as (image, position across the slices, columns): for axial slices coronal images."""
     through = {-1: -2, -2: -1, -3: -2}[axis]
     columns = next(a for a in (-3, -2, -1) if a not in (axis, through))
@@ -131,8 +131,8 @@ def _parts(count: int, batch: int) -> Iterator[slice]:
         yield slice(start, min(start + batch, count))
 
 
-def _head_box(slices: Tensor) -> tuple[slice, slice, slice]:
-    """Images and columns with signal, with a margin, and all slices."""
+def head_box(slices: Tensor) -> tuple[slice, slice, slice]:
+    """Images with signal, all slices, and columns with signal and a margin, of `across_images` of thick slices."""
     level = _BACKGROUND * float(torch.quantile(slices.abs().flatten()[:: max(slices.numel() // 2**20, 1)], 0.99))
     head = slices.abs() > level
     if not bool(head.any()):
