@@ -61,13 +61,16 @@ class GenerationTraining(TrainingModule):
         save_superres(path, self.best_known, self.recipe.model, card, force=True)
 
     def training_step(self, batch: Sequence[Tensor], batch_idx: int) -> Tensor:
+        """Loss of the examples."""
+        return self.logged(self.loss(torch.stack(list(batch))))
+
+    def loss(self, real: Tensor) -> Tensor:
         """Sum of both losses, neither of which changes the weights of the other's network."""
-        real = torch.stack(list(batch))
         fake = self.model(torch.randn(len(real), self.model.latent, device=real.device))
         self.discriminator.requires_grad_(False)
         generator = F.softplus(-self.discriminator(fake)).mean()
         self.discriminator.requires_grad_(True)
-        return self.logged(generator + self._judgement(real, fake.detach()))
+        return generator + self._judgement(real, fake.detach())
 
     def _judgement(self, real: Tensor, fake: Tensor) -> Tensor:
         """Loss of the discriminator."""

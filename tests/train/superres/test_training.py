@@ -17,7 +17,8 @@ from kascade.nets.transmrsr import TransMRSR
 from kascade.nets.vgg19 import VGG19Features
 from kascade.recon.superres import resimulation_error, super_resolve
 from kascade.recon.superres.weights import SuperResConfig, build_superres, load_superres, save_superres
-from kascade.train.recipe import with_training
+from kascade.train.batches import ExampleSource
+from kascade.train.recipe import BaseRecipe
 from kascade.train.run import train
 from kascade.train.superres.augment import changed
 from kascade.train.superres.features import FeatureConfig, FeatureLoss, feature_network, gram
@@ -42,6 +43,20 @@ def pretrained(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
+def train_with_a_cut(recipe: BaseRecipe, data: ExampleSource, run: Path) -> None:
+    """Train, with a power cut before the last validation is saved, and resume."""
+
+    def cut(line: str) -> None:
+        if line.startswith("step 4"):
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(recipe, data, run, accelerator="cpu", told=cut)
+    told: list[str] = []
+    train(recipe, data, run, accelerator="cpu", resume=True, told=told.append)
+    assert told[0] == "resuming from step 2"
+
+
 def same(a: Path, b: Path) -> bool:
     first, second = (load_superres(path).model.state_dict() for path in (a, b))
     return all(torch.equal(t, second[name]) for name, t in first.items())
@@ -54,8 +69,7 @@ def test_a_generator_is_trained_and_resumed_to_the_same_weights(pretrained: Path
     assert (pretrained / "images" / "latest.png").exists()
     head, *lines = (pretrained / "metrics.csv").read_text().splitlines()
     assert "validation_frechet" in head and "learning_rate_discriminator" in head and len(lines) == 2
-    train(with_training(recipe, steps=2), data, run, accelerator="cpu")
-    train(recipe, data, run, accelerator="cpu", resume=True)
+    train_with_a_cut(recipe, data, run)
     assert same(run / "last.safetensors", pretrained / "last.safetensors")
 
 
@@ -63,7 +77,8 @@ def test_neither_network_is_changed_by_the_loss_of_the_other(folder: Path) -> No
     training = GenerationTraining(generation())
     real = [make_data(generation(), folder).train(0, 2)[n] for n in range(2)]
     torch.manual_seed(0)
-    loss = training.training_step(real, 0)
+    training.discriminator.eval()  # no power iteration, so that it is the same network in both
+    loss = training.loss(torch.stack(real))
     torch.manual_seed(0)
     fake = training.model(torch.randn(2, 8))
     alone = torch.nn.functional.softplus(-training.discriminator(fake)).mean()
@@ -132,8 +147,7 @@ def test_transmrsr_begins_from_the_generator(pretrained: Path, folder: Path, tmp
     assert torch.equal(trained.model.decoder.constant, generator.synthesis.constant) == freeze
     assert (trained.card["factor"], trained.card["axis"], trained.card["features"]) == (3, "z", "none")
     if not freeze:
-        train(with_training(recipe, steps=2), data, again, accelerator="cpu")
-        train(recipe, data, again, accelerator="cpu", resume=True)
+        train_with_a_cut(recipe, data, again)
         assert same(run / "last.safetensors", again / "last.safetensors")
     fine = read_volume(folder / "heads" / "h3.nii.gz")
     thick = simulate_thick(fine, 3)
@@ -159,7 +173,6 @@ def test_priors_that_do_not_fit_are_told(pretrained: Path, tmp_path: Path) -> No
         ("unet", {"channels": 2, "levels": 1}),
         ("restormer", {"width": 8, "blocks": [1, 1, 1, 1], "refinement": 1}),
         ("resunet", {"channels": 2, "levels": 1, "blocks": 1}),
-        ("hinet", {"width": 4}),
     ],
 )
 def test_other_networks_learn_in_the_same_harness(kind: str, options: dict[str, Any], folder: Path) -> None:
@@ -193,7 +206,7 @@ def test_vgg19_is_read_from_the_users_file(tmp_path: Path, suffix: str) -> None:
     x, y = torch.rand(1, 1, 16, 16, requires_grad=True), torch.rand(1, 1, 16, 16)
     content, style = loss(x, y)
     (content + style).backward()
-    assert float(content) > 0 and float(style) > 0 and x.grad is not None
+    assert float(content.detach()) > 0 and float(style.detach()) > 0 and x.grad is not None
     assert [float(v) for v in loss(y, y)] == [0, 0]
     found = VGG19Features(weights, (0, 2))(y)
     first = torch.nn.functional.conv2d(
