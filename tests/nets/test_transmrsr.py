@@ -142,3 +142,16 @@ def test_a_cascade_runs_and_trains_with_it() -> None:
     assert out.shape == image.shape
     (out - image).abs().square().sum().backward()
     assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in model.parameters())
+
+
+def test_a_cascade_restores_thick_slices_with_it() -> None:
+    from kascade.physics import ThickSlices
+
+    torch.manual_seed(0)
+    E = ThickSlices.of((20, 18), 4, axis=-2)
+    image = torch.rand(20, 18) + 0j
+    model = ka.UnrolledSENSE(ka.as_prior(tiny(), channels="magnitude"), iterations=2, lam="learned")
+    out = model(E, E(image)).image
+    assert out.shape == image.shape
+    (out - image).abs().square().sum().backward()
+    assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in model.parameters())

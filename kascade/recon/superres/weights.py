@@ -23,6 +23,8 @@ __all__ = ["SuperResConfig", "SuperResModel", "build_superres", "load_superres",
 _HOME = {
     "styleswin": ("kascade.nets.styleswin", "StyleSwin"),
     "transmrsr": ("kascade.nets.transmrsr", "TransMRSR"),
+    "edsr": ("kascade.nets.superres_baselines", "EDSR"),
+    "swinir": ("kascade.nets.superres_baselines", "SwinIR"),
     "restormer": ("kascade.nets.restormer", "Restormer"),
     "hinet": ("kascade.nets.hinet", "HINet"),
     "resunet": ("kascade.nets.resunet", "ResUNet"),
@@ -36,14 +38,14 @@ class SuperResConfig(BaseModel):
     Attributes
     ----------
     kind : str
-        "transmrsr", "restormer", "hinet", "resunet", "unet"; "styleswin" is the generator.
+        "transmrsr", "edsr", "swinir", "restormer", "hinet", "resunet", "unet"; "styleswin" is the generator.
     options : dict
         Arguments of the network.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["styleswin", "transmrsr", "restormer", "hinet", "resunet", "unet"]
+    kind: Literal["styleswin", "transmrsr", "edsr", "swinir", "restormer", "hinet", "resunet", "unet"]
     options: dict[str, Any] = Field(default_factory=dict)
 
 

@@ -175,8 +175,9 @@ class SuperResolutionRecipe(BaseRecipe):
             raise ValueError(f"the section prior is for the model transmrsr, not for {kind}: leave it out")
         if self.prior.freeze and self.prior.file is None:
             raise ValueError("prior.freeze keeps a pretrained decoder: name its file in prior.file")
-        if kind == "transmrsr" and self.model.options.get("size", 256) != self.data.size:
-            raise ValueError(f"data.size {self.data.size} is not the model's size; transmrsr has one size only")
+        only = {"transmrsr": 256, "swinir": 64}  # sizes of networks that have one, where the options do not say
+        if kind in only and self.model.options.get("size", only[kind]) != self.data.size:
+            raise ValueError(f"data.size {self.data.size} is not the model's size; {kind} has one size only")
         _refuse_unused(self)
         return self
 

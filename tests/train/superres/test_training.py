@@ -171,6 +171,8 @@ def test_priors_that_do_not_fit_are_told(pretrained: Path, tmp_path: Path) -> No
     ("kind", "options"),
     [
         ("unet", {"channels": 2, "levels": 1}),
+        ("edsr", {"width": 4, "blocks": 2}),
+        ("swinir", {"size": 16, "width": 8, "groups": 1, "depth": 2}),
         ("restormer", {"width": 8, "blocks": [1, 1, 1, 1], "refinement": 1}),
         ("resunet", {"channels": 2, "levels": 1, "blocks": 1}),
     ],
