@@ -17,11 +17,13 @@ from kascade.cli.demo import demo
 from kascade.cli.evaluate import evaluate
 from kascade.cli.gfactor import gfactor
 from kascade.cli.inspect import inspect
+from kascade.cli.latents import latents
 from kascade.cli.models import models
 from kascade.cli.options import Debug, Quiet
 from kascade.cli.recon import recon
 from kascade.cli.restore import restore
 from kascade.cli.simulate import simulate
+from kascade.cli.simulate_thick import simulate_thick
 from kascade.cli.sweep import SeveralAccelerations, sweep
 from kascade.cli.train import train
 from kascade.errors import ConfigError, FileFormatError, KascadeError, ShapeError
@@ -44,9 +46,11 @@ for command in (inspect, convert, recon, evaluate):
 app.command(no_args_is_help=True, cls=SeveralAccelerations)(sweep)
 app.command(no_args_is_help=True)(gfactor)
 app.command(no_args_is_help=True)(simulate)
+app.command("simulate-thick", no_args_is_help=True)(simulate_thick)
 app.command(no_args_is_help=True)(degrade)
 app.command(no_args_is_help=True)(restore)
 app.command(no_args_is_help=True)(train)
+app.command(no_args_is_help=True)(latents)
 app.command()(models)
 app.command()(demo)
 app.add_typer(bench.app, name="bench")

@@ -13,6 +13,7 @@ from kascade.physics.sampling import Sampling
 from kascade.physics.sense import ConvergenceWarning, Solution, regularized_sense
 from kascade.physics.shot_encoding import ShotEncoding
 from kascade.physics.solvers import conjugate_gradient
+from kascade.physics.thick_slices import ThickSlices
 
 __all__ = [
     "BlockDiagonal",
@@ -29,6 +30,7 @@ __all__ = [
     "Solution",
     "Stack",
     "Sum",
+    "ThickSlices",
     "conjugate_gradient",
     "fft",
     "ifft",

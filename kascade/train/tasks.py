@@ -1,4 +1,4 @@
-"""What recipes train, by their task: reconstruction (cascades) or restoration."""
+"""What recipes train, by their task: reconstruction (cascades), restoration, generation or super-resolution."""
 
 from __future__ import annotations
 
@@ -11,11 +11,17 @@ from kascade.train.base import TrainingModule
 from kascade.train.batches import ExampleSource
 from kascade.train.recipe import BaseRecipe, Recipe, read_text, validated
 from kascade.train.restoration.recipe import RestorationRecipe
+from kascade.train.superres.recipe import GenerationRecipe, SuperResolutionRecipe
 from kascade.train.yaml_lines import parse_yaml
 
 __all__ = ["load_task", "make_data", "make_training"]
 
-TASKS: dict[str, type[BaseRecipe]] = {"reconstruction": Recipe, "restoration": RestorationRecipe}
+TASKS: dict[str, type[BaseRecipe]] = {
+    "reconstruction": Recipe,
+    "restoration": RestorationRecipe,
+    "generation": GenerationRecipe,
+    "super-resolution": SuperResolutionRecipe,
+}
 
 
 def load_task(path: str | os.PathLike[str]) -> tuple[BaseRecipe, str]:
@@ -58,6 +64,14 @@ def make_data(recipe: BaseRecipe, folder: Path, watch: Callable[[int, int], None
         from kascade.train.restoration.data import RestorationData
 
         return RestorationData(recipe.data, folder, recipe.training.seed, watch)
+    if isinstance(recipe, GenerationRecipe):
+        from kascade.train.superres.data import SliceSource
+
+        return SliceSource(recipe.data, folder, recipe.training.seed, watch)
+    if isinstance(recipe, SuperResolutionRecipe):
+        from kascade.train.superres.data import ThickSource
+
+        return ThickSource(recipe.data, folder, recipe.training.seed, watch)
     from kascade.train.examples import TrainingData
 
     assert isinstance(recipe, Recipe)
@@ -79,6 +93,14 @@ def make_training(recipe: BaseRecipe, data: ExampleSource, restored: bool = Fals
         from kascade.train.restoration.trainings import restoration_training
 
         return restoration_training(recipe, data, restored)
+    if isinstance(recipe, GenerationRecipe):
+        from kascade.train.superres.generation import GenerationTraining
+
+        return GenerationTraining(recipe)
+    if isinstance(recipe, SuperResolutionRecipe):
+        from kascade.train.superres.training import SuperResolutionTraining
+
+        return SuperResolutionTraining(recipe, restored)
     from kascade.train.module import CascadeTraining
 
     assert isinstance(recipe, Recipe)

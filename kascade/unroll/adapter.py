@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from kascade.errors import ConfigError
 
-__all__ = ["CHANNELS", "Prior", "as_prior"]
+__all__ = ["CHANNELS", "Prior", "apply_to_any_size", "as_prior"]
 
 CHANNELS = ("complex", "magnitude", "slices")
 DEFAULT_STRIDE = 16
@@ -34,10 +34,7 @@ class Prior(nn.Module):
         return rms * (power > 0) * _CODECS[self.channels](x / rms, self._restore)
 
     def _restore(self, channels: Tensor) -> Tensor:
-        """Apply the network to (batch, channel, rows, columns) of any size."""
-        if self.size is not None:
-            return _tiled(channels, self.network, self.size)
-        return _padded(channels, self.network, self.stride)
+        return apply_to_any_size(self.network, channels, self.size, self.stride)
 
 
 def as_prior(
@@ -55,6 +52,7 @@ def as_prior(
         columns) and of an output with three channels the middle one counts.
     size : int, optional
         For networks that take one size only: images are cut into overlapping tiles of size x size, which are blended.
+        By default the network's own attribute `size`, where it has one.
     stride : int, optional
         Images are padded (by reflection) to multiples of this; by default the network's own attribute `stride`, else
         16.
@@ -72,12 +70,20 @@ def as_prior(
     """
     if channels not in CHANNELS:
         raise ConfigError(f"channels must be one of {', '.join(CHANNELS)}, got {channels!r}")
+    fixed = getattr(network, "size", None)
+    if size is None and isinstance(fixed, int):
+        size = fixed
     if stride is None:
         own = getattr(network, "stride", None)  # a tuple where the network is a single convolution
         stride = own if isinstance(own, int) else DEFAULT_STRIDE
     if stride < 1 or (size is not None and size < 2):
         raise ConfigError(f"stride must be 1 or more and size 2 or more, got stride={stride}, size={size}")
     return Prior(network, channels, size, stride)
+
+
+def apply_to_any_size(network: nn.Module, x: Tensor, size: int | None = None, stride: int = DEFAULT_STRIDE) -> Tensor:
+    """Apply a network to real (batch, channel, rows, columns) of any size; `size`, `stride` as in `as_prior`."""
+    return _padded(x, network, stride) if size is None else _tiled(x, network, size)
 
 
 Restore = Callable[[Tensor], Tensor]

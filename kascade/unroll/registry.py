@@ -22,6 +22,7 @@ _OURS = {
     "resunet": "kascade.nets.resunet:ResUNet",
     "restormer": "kascade.nets.restormer:Restormer",
     "residual-cnn": "kascade.nets.residual_cnn:ResidualCNN",
+    "transmrsr": "kascade.nets.transmrsr:TransMRSR",
     "cag": "kascade.nets.cag:CAG",
     "identity": "kascade.unroll.registry:Identity",
 }

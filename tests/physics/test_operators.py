@@ -19,6 +19,7 @@ from kascade.physics import (
     Sampling,
     Stack,
     Sum,
+    ThickSlices,
 )
 from kascade.physics.operator import Composition
 from kascade.physics.sampling import FourierFilter
@@ -66,6 +67,11 @@ OPERATORS: dict[str, LinearOperator] = {
     "scaled": (2 - 1j) * Encoding(maps, mask(N)),
     "stack": Stack((Encoding(maps, mask(N)), Encoding(maps, mask(N, seed=1)))),
     "block diagonal": BlockDiagonal((Encoding(maps, mask(N)), Encoding(maps, mask(N, seed=1)))),
+    "thick slices": ThickSlices.of((R, N), 2, axis=-2, dtype=torch.float64),
+    "thick slices, 3-D": ThickSlices.of((D, R, 7), 3, profile="box", first=0.5, dtype=torch.float64),
+    "thick slices, k-space": Sampling(mask(R, 2), (R, 2))
+    @ Fourier((R, 2))
+    @ ThickSlices.of((R, N), 3, profile="fermi", dtype=torch.float64),
     "adjoint": Encoding(maps, mask(N)).H,
 }
 

@@ -24,6 +24,7 @@ SMALL = {
     "resunet": {"channels": 2, "levels": 1, "blocks": 1},
     "restormer": {"width": 8, "blocks": (1, 1, 1, 1), "refinement": 1},
     "residual-cnn": {"channels": 2, "layers": 2},
+    "transmrsr": {"size": 16, "width": 8, "max_width": 16, "latent": 8},
     "cag": {"width": 8, "blocks": (1, 1, 1, 1), "refinement": 1},
     "identity": {},
 }

@@ -1,0 +1,85 @@
+"""From a file of thick slices to a file of thin ones: for a command, or for Python."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+
+from kascade.data.atomic import refuse_existing
+from kascade.data.nifti import Volume, read_volume, write_volume
+from kascade.errors import ConfigError
+from kascade.nets.styleswin import StyleSwin
+from kascade.recon.superres.volume import LAM, super_resolve
+from kascade.recon.superres.weights import load_superres
+
+__all__ = ["super_resolve_file"]
+
+
+def super_resolve_file(
+    source: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    factor: int,
+    *,
+    model: str | os.PathLike[str] | None = None,
+    like: str | os.PathLike[str] | None = None,
+    axis: str | None = None,
+    profile: str = "gaussian",
+    lam: float | None = LAM,
+    device: torch.device | str = "cpu",
+    force: bool = False,
+    watch: Callable[[int, int], None] | None = None,
+) -> Volume:
+    """Restore a NIfTI volume of thick slices on a fine grid.
+
+    Parameters
+    ----------
+    source, path : path
+        NIfTI files to read and to write.
+    factor : int
+        Distance of slices, in fine voxels.
+    model : path, optional
+        Weights of a trained network; without them slices are interpolated and made consistent.
+    like : path, optional
+        NIfTI volume on the grid that is wanted.
+    axis, profile, lam, device, watch
+        As in `super_resolve`.
+    force : bool
+        Replace an existing file.
+
+    Returns
+    -------
+    Volume
+        As it was written; its `problems` tell what was found wrong in the source, and where the network was trained for
+        something else than this.
+
+    Raises
+    ------
+    FileFormatError
+        If a file cannot be read.
+    ConfigError
+        If the grids do not match, or `model` is a generator.
+    OutputError
+        If the file exists (and not `force`) or cannot be written.
+    """
+    refuse_existing(path, force)
+    thick = read_volume(source)
+    network, problems = None, list(thick.problems)
+    if model is not None:
+        found = load_superres(model)
+        if isinstance(found.model, StyleSwin):
+            raise ConfigError(f"{model}: a generator, which restores nothing; train recipes/transmrsr.yaml from it")
+        network = found.model
+        trained = {name: found.card.get(name) for name in ("factor", "profile")}
+        given = {"factor": factor, "profile": profile}
+        problems += [
+            f"the network was trained for {n} {trained[n]}, not {given[n]}" for n in given if trained[n] != given[n]
+        ]
+    grid = None if like is None else read_volume(like)
+    fine = super_resolve(
+        thick, factor, network=network, axis=axis, like=grid, profile=profile, lam=lam, device=device, watch=watch
+    )
+    write_volume(path, fine.data, like=fine, force=force)
+    return replace(fine, problems=tuple(problems))

@@ -1,0 +1,1 @@
+"""Training of super-resolution networks, and of the generators that they begin from."""

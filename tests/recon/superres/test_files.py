@@ -1,0 +1,70 @@
+"""Files of thick slices, and of networks that restore them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from kascade.data.nifti import read_volume
+from kascade.data.simulation.thick import simulate_thick_file
+from kascade.errors import ConfigError, FileFormatError, OutputError
+from kascade.recon.superres import resimulation_error
+from kascade.recon.superres.files import super_resolve_file
+from kascade.recon.superres.weights import SuperResConfig, build_superres, load_superres, save_superres
+from tests.heads import head_array, write_head
+
+UNET = SuperResConfig(kind="unet", options={"channels": 2, "levels": 1})
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    """A head and thick slices of it."""
+    fine, thick = write_head(tmp_path / "fine.nii.gz", head_array((24, 26, 21))), tmp_path / "thick.nii.gz"
+    simulate_thick_file(fine, thick, 4, "z")
+    return fine, thick
+
+
+def saved(path: Path, config: SuperResConfig = UNET, **card: object) -> Path:
+    torch.manual_seed(0)
+    save_superres(path, build_superres(config), config, card)
+    return path
+
+
+def test_there_and_back_on_the_grid_of_another_file(files: tuple[Path, Path], tmp_path: Path) -> None:
+    fine, thick = files
+    model = saved(tmp_path / "unet.safetensors", factor=4, profile="gaussian")
+    out = super_resolve_file(thick, tmp_path / "iso.nii.gz", 4, model=model, like=fine)
+    written, truth = read_volume(tmp_path / "iso.nii.gz"), read_volume(fine)
+    assert written.data.shape == (24, 26, 21) and out.problems == ()
+    np.testing.assert_allclose(written.affine, truth.affine, atol=1e-4)
+    assert resimulation_error(written, read_volume(thick), 4) < 0.01
+    with pytest.raises(OutputError):
+        super_resolve_file(thick, tmp_path / "iso.nii.gz", 4)
+
+
+def test_a_network_for_something_else_is_told(files: tuple[Path, Path], tmp_path: Path) -> None:
+    model = saved(tmp_path / "unet.safetensors", factor=8, profile="gaussian")
+    out = super_resolve_file(files[1], tmp_path / "iso.nii.gz", 4, model=model)
+    assert out.data.shape == (24, 26, 24) and out.problems == ("the network was trained for factor 8, not 4",)
+
+
+def test_weights_come_back_and_damage_is_told(files: tuple[Path, Path], tmp_path: Path) -> None:
+    path = saved(tmp_path / "unet.safetensors", factor=4)
+    found = load_superres(path)
+    torch.manual_seed(0)
+    for a, b in zip(found.model.parameters(), build_superres(UNET).parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert found.config == UNET and found.card == {"factor": 4}
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    (tmp_path / "bad.safetensors").write_bytes(content)
+    with pytest.raises(FileFormatError, match="damaged"):
+        load_superres(tmp_path / "bad.safetensors")
+    generator = SuperResConfig(kind="styleswin", options={"size": 16, "width": 8, "max_width": 8, "latent": 8})
+    with pytest.raises(ConfigError, match="a generator"):
+        super_resolve_file(files[1], tmp_path / "x.nii.gz", 4, model=saved(tmp_path / "g.safetensors", generator))
+    with pytest.raises(ConfigError, match="refuses the options"):
+        build_superres(SuperResConfig(kind="transmrsr", options={"size": 20}))
