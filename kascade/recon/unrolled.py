@@ -22,6 +22,8 @@ from kascade.unroll.guard import guard
 
 __all__ = ["Unrolled"]
 
+FAR = 4  # factor on the last lambda beyond which the user is told
+
 
 @dataclass(frozen=True)
 class Unrolled:
@@ -35,8 +37,8 @@ class Unrolled:
         File or name of a trained model (`kascade.recon.models.find_model`); by default the one that comes with Kascade
         and fits the data.
     guard : bool
-        Where the image contradicts the data by more than their noise explains, add SENSE steps with larger lambdas
-        until it does not (`kascade.unroll.guard`), and warn.
+        Raise the last lambda as long as generalized cross-validation says that the data are predicted better
+        (`kascade.unroll.guard`); warn where it was far too low.
     keep_steps : bool
         Give the images of all iterations, too: `Reconstruction.steps`.
 
@@ -79,10 +81,10 @@ class Unrolled:
         image = problem.final(out.image if verdict is None else verdict.image)
         if progress is not None:
             progress(1, 1)
-        if verdict is not None and verdict.steps:
+        if verdict is not None and verdict.lam and verdict.model_lam and verdict.lam > FAR * verdict.model_lam:
             warnings.warn(
-                f"the image of model {model.name} contradicted the data (misfit {verdict.misfit:.3g}, their noise "
-                f"explains {verdict.allowed:.3g}): pulled back with lambda {float(trace.lam[-1]):.2g}",
+                f"these data are unlike what model {model.name} was trained on: cross-validation raised its "
+                f"last lambda from {verdict.model_lam:.2g} to {verdict.lam:.2g}; compare with --method wavelet",
                 stacklevel=2,
             )
         records = _records(trace)
@@ -101,7 +103,7 @@ class Unrolled:
             "iterations": sum(iterations),
             "converged": converged,
             "residual": records[-1]["residual"] if records else None,
-            "guard": None if verdict is None else {"allowed": verdict.allowed, "added_steps": verdict.steps},
+            "guard": None if verdict is None else {"model_lam": verdict.model_lam, "lam": verdict.lam},
             "seconds_setup": calibrated - start,
             "seconds_load": loaded - calibrated,
             "seconds": time.perf_counter() - start,

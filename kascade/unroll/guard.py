@@ -1,21 +1,20 @@
-"""A guard on the last step of a cascade: an image must explain the data as well as their noise allows."""
+"""A guard on the last step of a cascade: the data themselves say how much weight they should have."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from kascade.physics import Encoding, ShotEncoding
+from kascade.physics import Encoding, ShotEncoding, regularized_sense
 from kascade.unroll.cascade import Trace, consistency_step
 
-__all__ = ["Verdict", "allowed_misfit", "guard"]
+__all__ = ["Verdict", "cross_validation", "guard"]
 
-SLACK = 1.02  # more than the misfit that noise alone would leave
-STEP = 1.5  # factor by which lambda rises
-FEW_EQUATIONS = 0.8  # unknowns per equation above which the misfit of the data tells nothing
+STEP = 1.3  # factor by which lambda rises
+GAIN = 0.9995  # a larger lambda must bring the score below this part of the last one
+TOLERANCE = 1e-2  # of the solves that only serve to compare
 
 
 @dataclass(frozen=True)
@@ -25,27 +24,22 @@ class Verdict:
     Attributes
     ----------
     image : Tensor
-        As the cascade gave it, or the last of the added SENSE steps.
-    misfit : float
-        ||E x - y|| / ||y|| of the image of the cascade.
-    allowed : float or None
-        Largest misfit that noise explains; None where it cannot be told.
-    steps : int
-        SENSE steps that were added to come down to it.
+        As the cascade gave it, or that of a last SENSE step with another lambda.
+    model_lam, lam : float or None
+        The last lambda of the model, and the one that was taken; None where the cascade does not end with a SENSE step.
     """
 
     image: Tensor
-    misfit: float
-    allowed: float | None
-    steps: int
+    model_lam: float | None
+    lam: float | None
 
 
-def allowed_misfit(E: Encoding | ShotEncoding, y: Tensor, least: float) -> float | None:
-    """Misfit that the true image would have.
+def cross_validation(E: Encoding | ShotEncoding, y: Tensor, z: Tensor, lam: Tensor | float) -> float:
+    """Generalized cross-validation of a SENSE step towards `z`: how well it would predict samples it has not seen.
 
-    Where lambda is large, a SENSE step is hardly regularized: it fits the noise with p of n degrees of freedom, p
-    unknowns and n equations, and leaves the misfit sigma sqrt(n - p); that of the truth is sigma sqrt(n). Errors of the
-    coil maps count as noise.
+    With r = y - E z and the matrix H that takes r to what the step explains of it, the score is
+    (|r - H r|^2 / n) / (1 - tr H / n)^2 over the n acquired samples; the trace is estimated with one random vector, the
+    same in every call.
 
     Parameters
     ----------
@@ -53,27 +47,35 @@ def allowed_misfit(E: Encoding | ShotEncoding, y: Tensor, least: float) -> float
         Of one slice.
     y : Tensor
         k-space (coil, rows, columns).
-    least : float
-        Least ||E x - y|| / ||y|| of the SENSE steps.
+    z : Tensor
+        Prior image.
+    lam : Tensor or float
+        Regularization strength of the step.
 
-    Returns
-    -------
-    float or None
-        None where there are too few equations to tell.
+    References
+    ----------
+    Golub, Heath and Wahba, Technometrics 21 (1979); the estimate of the trace: Girard, Numerische Mathematik 56 (1989).
     """
-    equations = int(torch.count_nonzero(y))
-    unknowns = float(E.maps.abs().square().sum(-3).clamp(max=1).sum())
-    if equations == 0 or unknowns > FEW_EQUATIONS * equations:
-        return None
-    return SLACK * least * math.sqrt(equations / (equations - unknowns))
+    acquired = y != 0
+    noise = torch.randn(y.shape, dtype=y.dtype, generator=torch.Generator().manual_seed(0)).to(y.device) * acquired
+    rest = (y - E(z)) * acquired
+
+    def explained(samples: Tensor) -> Tensor:
+        image = regularized_sense(E, samples, lam=lam, tol=TOLERANCE).image
+        return E(image) * acquired
+
+    unexplained = float((rest - explained(rest)).abs().square().sum() / acquired.sum())
+    freedom = float((noise.conj() * explained(noise)).real.sum() / noise.abs().square().sum())
+    return unexplained / max(1 - freedom, 1e-6) ** 2
 
 
+@torch.no_grad()
 def guard(E: Encoding | ShotEncoding, y: Tensor, image: Tensor, trace: Trace) -> Verdict:
-    """Pull the image of a cascade back to the data where it contradicts them.
+    """Give the data more weight in the last SENSE step of a cascade, where that predicts them better.
 
-    Where the misfit of `image` is larger than noise explains, the network has taken away or invented something. Then
-    SENSE steps towards its last image follow, each with a larger lambda, until the data are explained again: the
-    discrepancy principle (Morozov 1966), applied to lambda.
+    A network that was trained on other scans takes away what belongs to this one, or invents; then its image explains
+    unseen samples worse than one nearer to the data. So lambda is raised from the model's, as long as
+    `cross_validation` improves, but not above the largest lambda of the cascade; never lowered.
 
     Parameters
     ----------
@@ -84,19 +86,24 @@ def guard(E: Encoding | ShotEncoding, y: Tensor, image: Tensor, trace: Trace) ->
     image : Tensor
         What the cascade gave.
     trace : Trace
-        Of the cascade; added steps are noted in it.
+        Of the cascade; an added step is noted in it.
 
     Returns
     -------
     Verdict
     """
     if not trace.lam or not trace.z or len(trace.x) == len(trace.z):  # no lambda, or no final SENSE step to repeat
-        return Verdict(image, math.nan, None, 0)
-    misfit = float(trace.consistency[-1])
-    allowed = allowed_misfit(E, y, min(float(value) for value in trace.consistency))
-    lam, largest, steps = trace.lam[-1], max(float(value) for value in trace.lam), 0
-    while allowed is not None and float(trace.consistency[-1]) > allowed and float(lam) < largest:
-        lam = (STEP * lam).clamp(max=largest)
-        image = consistency_step(E, y, trace.z[-1], lam, trace)
-        steps += 1
-    return Verdict(image, misfit, allowed, steps)
+        return Verdict(image, None, None)
+    own, largest, z = float(trace.lam[-1]), max(float(value) for value in trace.lam), trace.z[-1]
+    if not bool(y.any()):
+        return Verdict(image, own, own)
+    lam, score = own, cross_validation(E, y, z, own)
+    while lam < largest:
+        higher = min(STEP * lam, largest)
+        found = cross_validation(E, y, z, higher)
+        if found > GAIN * score:
+            break
+        lam, score = higher, found
+    if lam > own:
+        image = consistency_step(E, y, z, trace.lam[-1].new_tensor(lam), trace)
+    return Verdict(image, own, lam)
