@@ -59,6 +59,8 @@ class CascadeConfig(BaseModel):
         End with one more SENSE step ("unrolled-sense" only; "modl" ends with one by nature).
     checkpointing : bool
         Recompute priors in the backward pass; not for "varnet".
+    flips : bool
+        Average each prior over four flips when it is used, not while it trains ("unrolled-sense" only).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -70,13 +72,16 @@ class CascadeConfig(BaseModel):
     shared: bool = False
     final_consistency: bool = False
     checkpointing: bool = False
+    flips: bool = False
 
     @model_validator(mode="after")
     def _check(self) -> CascadeConfig:
         if self.kind == "unrolled-sense":
             make_schedule(self.lam, self.iterations + int(self.final_consistency))
-        elif self.final_consistency:
-            raise ValueError('final_consistency is for kind "unrolled-sense" only; leave it out')
+        else:
+            for name in ("final_consistency", "flips"):
+                if getattr(self, name):
+                    raise ValueError(f'{name} is for kind "unrolled-sense" only; leave it out')
         one = self.lam in ("learned", "tied") or (isinstance(self.lam, float) and 0 < self.lam < math.inf)
         if self.kind == "modl" and not one:
             raise ValueError(
@@ -131,5 +136,11 @@ def build_cascade(config: CascadeConfig) -> nn.Module:
         assert not isinstance(config.lam, list)  # refused by CascadeConfig
         return MoDL(network, config.iterations, config.lam, checkpointing=config.checkpointing)
     return UnrolledSENSE(
-        network, config.iterations, config.lam, config.shared, config.final_consistency, config.checkpointing
+        network,
+        config.iterations,
+        config.lam,
+        config.shared,
+        config.final_consistency,
+        config.checkpointing,
+        config.flips,
     )

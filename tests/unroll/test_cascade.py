@@ -65,6 +65,21 @@ def test_final_consistency_adds_a_solve() -> None:
     assert UnrolledSENSE(Half(), 2)(E, y).trace is None
 
 
+def test_flips_average_the_prior_over_four_orientations_in_evaluation_only() -> None:
+    class Shift(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.roll((1, 2), (-2, -1))
+
+    E, y = problem()
+    model = UnrolledSENSE(Shift(), 1, lam=5.0, flips=True)
+    trained = model(E, y, trace=True).trace
+    used = model.eval()(E, y, trace=True).trace
+    x = used.x[0]
+    torch.testing.assert_close(trained.z[0], x.roll((1, 2), (-2, -1)))
+    every = [x.roll((rows, columns), (-2, -1)) for rows in (1, -1) for columns in (2, -2)]
+    torch.testing.assert_close(used.z[0], torch.stack(every).mean(0))
+
+
 def test_priors_are_separate_unless_shared() -> None:
     net = as_prior(UNet(channels=2, levels=1))
     size = sum(p.numel() for p in net.parameters())

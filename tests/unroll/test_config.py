@@ -18,11 +18,17 @@ SMALL = {"name": "unet", "options": {"channels": 2, "levels": 1}}
 
 def test_an_unrolled_sense_is_built_as_asked() -> None:
     config = CascadeConfig.model_validate(
-        {"prior": SMALL, "iterations": 3, "final_consistency": True, "checkpointing": True}
+        {"prior": SMALL, "iterations": 3, "final_consistency": True, "checkpointing": True, "flips": True}
     )
     model = build_cascade(config)
     assert isinstance(model, UnrolledSENSE) and isinstance(model.schedule, Learned)
-    assert model.iterations == 3 and model.schedule.iterations == 4 and model.checkpointing and model.final_consistency
+    assert (
+        model.iterations == 3
+        and model.schedule.iterations == 4
+        and model.checkpointing
+        and model.final_consistency
+        and model.flips
+    )
     assert len({id(prior) for prior in model.priors}) == 3
     network = model.priors[0]
     assert isinstance(network, Prior) and isinstance(network.network, UNet) and network.stride == 2
@@ -67,6 +73,7 @@ def test_configurations_survive_json_and_cannot_be_changed() -> None:
         ({"kind": "modl", "lam": float("inf")}, "one lambda"),
         ({"prior": {"channels": "colors"}}, "'complex', 'magnitude' or 'slices'"),
         ({"kind": "modl", "final_consistency": True}, "final_consistency"),
+        ({"kind": "modl", "flips": True}, "flips"),
         ({"kind": "modl", "lam": [1.0] * 6}, "one lambda"),
         ({"kind": "modl", "lam": "table1"}, "one lambda"),
         ({"kind": "varnet", "lam": 5.0}, "no lam"),
