@@ -13,7 +13,8 @@ from torch import nn
 
 from kascade.errors import ConfigError, FileFormatError, OutputError
 from kascade.physics import Encoding
-from kascade.unroll import CascadeConfig, build_cascade, load_model, save_model, weights
+from kascade.unroll import CascadeConfig, build_cascade, load_model, save_model
+from kascade.unroll.weights_file import checksum
 from tests.battery import random_complex
 
 SMALL = {"name": "unet", "options": {"channels": 2, "levels": 1}}
@@ -116,7 +117,7 @@ def rewritten(path: Path, **changes: object) -> None:
         content = json.loads(file.metadata()["kascade"]) | changes
         tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
     text = json.dumps(content)
-    save_file(tensors, path, {"kascade": text, "kascade.sha256": weights._digest(text, tensors)})
+    save_file(tensors, path, {"kascade": text, "kascade.sha256": checksum(text, tensors)})
 
 
 def test_files_of_other_kinds_are_refused(tmp_path: Path) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
-from kascade.errors import ConfigError
+from kascade.nets.build import build_net
 
 __all__ = ["CHANNELS", "KINDS", "Kind", "RestorationConfig", "build_network"]
 
@@ -19,13 +18,13 @@ CHANNELS = 3
 """A slice between its neighbors."""
 
 _HOME = {
-    "classifier": ("kascade.nets.cag", "DegradationClassifier"),
-    "restormer": ("kascade.nets.restormer", "Restormer"),
-    "cag": ("kascade.nets.cag", "CAG"),
-    "hinet": ("kascade.nets.hinet", "HINet"),
-    "pix2pix": ("kascade.nets.pix2pix", "Pix2Pix"),
-    "srgan": ("kascade.nets.srgan", "SRResNet"),
-    "resvit": ("kascade.nets.resvit", "ResViT"),
+    "classifier": "kascade.nets.cag:DegradationClassifier",
+    "restormer": "kascade.nets.restormer:Restormer",
+    "cag": "kascade.nets.cag:CAG",
+    "hinet": "kascade.nets.hinet:HINet",
+    "pix2pix": "kascade.nets.pix2pix:Pix2Pix",
+    "srgan": "kascade.nets.srgan:SRResNet",
+    "resvit": "kascade.nets.resvit:ResViT",
 }
 
 
@@ -54,14 +53,7 @@ def build_network(config: RestorationConfig) -> nn.Module:
     ConfigError
         If the network refuses its options.
     """
-    module, name = _HOME[config.kind]
     channels = {"in_channels": CHANNELS}
     if config.kind != "classifier":
         channels["out_channels"] = CHANNELS
-    try:
-        network = getattr(import_module(module), name)(**channels, **config.options)
-    except Exception as error:  # torch raises what it likes about sizes that cannot be
-        reason = (str(error).strip() or type(error).__name__).split("\n")[0]
-        raise ConfigError(f"model {config.kind!r} refuses the options {config.options}: {reason}") from error
-    assert isinstance(network, nn.Module)
-    return network
+    return build_net(_HOME, config.kind, channels, config.options)

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from pydantic import ValidationError
-from safetensors.torch import save
 from torch import nn
 
-from kascade.data.atomic import atomic_output
 from kascade.errors import ConfigError, FileFormatError
 from kascade.recon.restoration.config import KINDS, RestorationConfig, build_network
-from kascade.unroll.weights import FORMAT, TrainedModel, _digest, _read, _unique_tensors, load_model
+from kascade.unroll.weights import TrainedModel, model_of
+from kascade.unroll.weights_file import fill, fresh, read_weights, write_weights
 
 __all__ = ["AnyModel", "RestorationModel", "load_any", "load_restorer", "save_restorer"]
 
@@ -49,14 +45,7 @@ def save_restorer(
     OutputError
         If the file exists (and not `force`) or cannot be written.
     """
-    tensors = {name: t.detach().cpu().contiguous() for name, t in _unique_tensors(model).items()}
-    try:
-        content = {"format": FORMAT, "config": config.model_dump(mode="json"), "card": dict(card)}
-        text = json.dumps(content, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{path}: JSON cannot hold the model card: {error}; nothing written") from error
-    with atomic_output(path, force) as beside:
-        beside.write_bytes(save(tensors, {"kascade": text, "kascade.sha256": _digest(text, tensors)}))
+    write_weights(path, model, {"config": config.model_dump(mode="json")}, card, force)
 
 
 def load_restorer(path: str | os.PathLike[str]) -> RestorationModel:
@@ -81,28 +70,14 @@ def load_any(path: str | os.PathLike[str]) -> AnyModel:
     FileFormatError
         As `load_restorer` and `kascade.unroll.load_model`.
     """
-    path = Path(path)
-    text, digest, tensors = _read(path)
+    file = read_weights(path)
+    found = file.content.get("config")
+    if not isinstance(found, dict) or found.get("kind") not in KINDS:
+        return model_of(file)
     try:
-        content = json.loads(text)
-        if content["config"]["kind"] not in KINDS or content["format"] != FORMAT:
-            return load_model(path)
-        config = RestorationConfig.model_validate(content["config"])
-        card = dict(content["card"])
-        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-            model = build_network(config)
-    except (ValidationError, ConfigError, ValueError, KeyError, TypeError) as error:
+        config = RestorationConfig.model_validate(found)
+        model = fresh(lambda: build_network(config))
+    except (ValidationError, ConfigError) as error:
         reason = " ".join(str(error).split())[:200]
         raise FileFormatError(f"{path}: its configuration is not understood here ({reason})") from error
-    if digest != _digest(text, tensors):
-        raise FileFormatError(f"{path}: is damaged (its checksum is wrong); get it again")
-    own = _unique_tensors(model)
-    if {n: t.shape for n, t in own.items()} != {n: t.shape for n, t in tensors.items()}:
-        raise FileFormatError(
-            f"{path}: its weights do not fit the network {config.kind!r} as it is here; use the version that wrote it, "
-            "or train again"
-        )
-    with torch.no_grad():
-        for name, tensor in own.items():
-            tensor.copy_(tensors[name])
-    return RestorationModel(model.eval(), config, card)
+    return RestorationModel(fill(model, file, config.kind), config, file.content["card"])
