@@ -58,8 +58,6 @@ def regularized_sense(
     lam: float | Tensor = 5.0,
     tol: float = 1e-6,
     max_iter: int = 500,
-    *,
-    adjoint_tol: float | None = None,
 ) -> Solution:
     """Minimize ||E x - y||^2 + a ||x - z||^2 with a = 1 / (4 lam^2), by conjugate gradients started at the prior z.
 
@@ -79,11 +77,9 @@ def regularized_sense(
         `y` and maps whose sum of squares is at most 1. Small: stay at the prior; large: unregularized SENSE (`math.inf`
         allowed).
     tol : float
-        Stop an item when the relative residual of the normal equations is below this.
+        Stop an item when the relative residual of the normal equations is below this; the backward solve, too.
     max_iter : int
         Largest number of CG iterations.
-    adjoint_tol : float, optional
-        Tolerance of the backward solve; `tol` by default.
 
     Returns
     -------
@@ -115,7 +111,7 @@ def regularized_sense(
     if prior is not None:
         b = b + a * prior
     report: list[_Report] = []
-    settings = _Settings(E, tol, tol if adjoint_tol is None else adjoint_tol, max_iter, report)
+    settings = _Settings(E, tol, max_iter, report)
     start = None if prior is None else prior.detach()
     image: Tensor = _InverseNormal.apply(settings, start, b, a, *E.tensors())  # type: ignore[no-untyped-call]
     result = report[0]
@@ -160,7 +156,6 @@ class _Settings:
 
     E: LinearOperator
     tol: float
-    adjoint_tol: float
     max_iter: int
     report: list[_Report]
 
@@ -194,7 +189,7 @@ class _InverseNormal(torch.autograd.Function):
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         x, a, *tensors = ctx.saved_tensors
         settings: _Settings = ctx.settings
-        adjoint = _Settings(settings.E, settings.adjoint_tol, settings.adjoint_tol, settings.max_iter, [])
+        adjoint = _Settings(settings.E, settings.tol, settings.max_iter, [])
         v: Tensor = _InverseNormal.apply(adjoint, None, g, a, *tensors)  # type: ignore[no-untyped-call]
         grad_a = None
         if ctx.needs_input_grad[3]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -34,7 +35,7 @@ class Verdict:
     lam: float | None
 
 
-def cross_validation(E: Encoding | ShotEncoding, y: Tensor, z: Tensor, lam: Tensor | float) -> float:
+def cross_validation(E: Encoding | ShotEncoding, y: Tensor, z: Tensor) -> Callable[[Tensor | float], float]:
     """Generalized cross-validation of a SENSE step towards `z`: how well it would predict samples it has not seen.
 
     With r = y - E z and the matrix H that takes r to what the step explains of it, the score is
@@ -49,8 +50,11 @@ def cross_validation(E: Encoding | ShotEncoding, y: Tensor, z: Tensor, lam: Tens
         k-space (coil, rows, columns).
     z : Tensor
         Prior image.
-    lam : Tensor or float
-        Regularization strength of the step.
+
+    Returns
+    -------
+    callable
+        ``score(lam)`` of a regularization strength; lower is better.
 
     References
     ----------
@@ -60,13 +64,16 @@ def cross_validation(E: Encoding | ShotEncoding, y: Tensor, z: Tensor, lam: Tens
     noise = torch.randn(y.shape, dtype=y.dtype, generator=torch.Generator().manual_seed(0)).to(y.device) * acquired
     rest = (y - E(z)) * acquired
 
-    def explained(samples: Tensor) -> Tensor:
-        image = regularized_sense(E, samples, lam=lam, tol=TOLERANCE).image
-        return E(image) * acquired
+    def score(lam: Tensor | float) -> float:
+        def explained(samples: Tensor) -> Tensor:
+            image = regularized_sense(E, samples, lam=lam, tol=TOLERANCE).image
+            return E(image) * acquired
 
-    unexplained = float((rest - explained(rest)).abs().square().sum() / acquired.sum())
-    freedom = float((noise.conj() * explained(noise)).real.sum() / noise.abs().square().sum())
-    return unexplained / max(1 - freedom, 1e-6) ** 2
+        unexplained = float((rest - explained(rest)).abs().square().sum() / acquired.sum())
+        freedom = float((noise.conj() * explained(noise)).real.sum() / noise.abs().square().sum())
+        return unexplained / max(1 - freedom, 1e-6) ** 2
+
+    return score
 
 
 @torch.no_grad()
@@ -97,10 +104,11 @@ def guard(E: Encoding | ShotEncoding, y: Tensor, image: Tensor, trace: Trace) ->
     own, largest, z = float(trace.lam[-1]), max(float(value) for value in trace.lam), trace.z[-1]
     if not bool(y.any()):
         return Verdict(image, own, own)
-    lam, score = own, cross_validation(E, y, z, own)
+    score_of = cross_validation(E, y, z)
+    lam, score = own, score_of(own)
     while lam < largest:
         higher = min(STEP * lam, largest)
-        found = cross_validation(E, y, z, higher)
+        found = score_of(higher)
         if found > GAIN * score:
             break
         lam, score = higher, found

@@ -14,7 +14,7 @@ import torch
 from kascade.data import Header, load, read_images, write_scan
 from kascade.physics import ifft
 from kascade.physics.rss import rss
-from kascade.recon.models import default_method, shipped_models
+from kascade.recon.models import shipped_models
 from tests.cli.conftest import small_scan
 from tests.tiny_models import save_tiny_model
 
@@ -287,7 +287,6 @@ def test_lam_with_the_default_method_says_which_methods_take_it(kascade, brain, 
     assert "--method sense or wavelet or tv would take lam" in run.err
 
 
-@pytest.mark.skipif(default_method() != "unrolled", reason="no weights are shipped yet")
 def test_the_shipped_model_needs_no_options(kascade, brain, tmp_path):
     out = tmp_path / "out"
     run = kascade("recon", brain, "-o", out, *UNDERSAMPLED)

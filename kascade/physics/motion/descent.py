@@ -116,6 +116,4 @@ def rough_image(level: Level, motion: Tensor, weights: Tensor, start: Tensor | N
     """Regularized SENSE with this motion, roughly."""
     plan = level.plan(motion, weights)
     right = plan.adjoint(level.data(plan, weights))
-    return conjugate_gradient(
-        lambda v: plan.gram(v) + RIDGE * v, right, start, tol=CG_TOLERANCE, max_iter=CG_ITERATIONS
-    ).x
+    return conjugate_gradient(plan.gram, right, start, shift=RIDGE, tol=CG_TOLERANCE, max_iter=CG_ITERATIONS).x

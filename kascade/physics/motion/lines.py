@@ -110,7 +110,7 @@ class Lines:
         """How badly an image of the other lines predicts those that are held out: ||E x - y|| / ||y||."""
         E, y = self.encoding(motion, weights), self.weighted(weights)
         gram = E.gram
-        found = conjugate_gradient(lambda v: gram._apply(v) + RIDGE * v, E.H(y), start, tol=1e-3, max_iter=40)
+        found = conjugate_gradient(gram._apply, E.H(y), start, shift=RIDGE, tol=1e-3, max_iter=40)
         predicted = self.encoding(motion, weights, held=True)(found.x)[..., self.held]
         measured = y[..., self.held]
         return float((predicted - measured).norm() / measured.norm().clamp(min=1e-30))

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from kascade.data.load import load
 from kascade.data.mask_analysis import infer_mask, true_acceleration
@@ -25,6 +24,7 @@ from kascade.physics.fourier import ifft
 from kascade.physics.rss import rss
 from kascade.recon.setup import calibration_size
 from kascade.train.examples.config import DataConfig, KspaceSource, NiftiSource, PhantomSource, Source
+from kascade.train.examples.drawn import Drawn
 from kascade.train.examples.objects import Volume, phantom_slice, recolor, with_scalp
 from kascade.train.examples.scanner import Acquisition, acquire
 
@@ -59,29 +59,17 @@ class Example(NamedTuple):
     target: Tensor
 
 
-class Examples(Dataset[Example]):
-    """A fixed list of examples: each is drawn, the same every time, from its number and `key`."""
+class Examples(Drawn[Example]):
+    """A fixed list of examples, by the shares of the sources that they come from."""
 
     def __init__(
         self, draws: Sequence[Draw], shares: Sequence[float], config: DataConfig, key: tuple[int, ...], size: int
     ) -> None:
-        self.draws, self.config, self.key, self.size = draws, config, key, size
+        super().__init__(self._draw, key, size)
+        self.draws, self.config = draws, config
         self.shares = np.array(shares) / sum(shares)
 
-    def __len__(self) -> int:
-        return self.size
-
-    def __getitem__(self, index: int) -> Example:
-        """Draw example `index`.
-
-        Raises
-        ------
-        IndexError
-            If there are not so many.
-        """
-        if not 0 <= index < self.size:
-            raise IndexError(f"example {index} of {self.size}")
-        rng = np.random.default_rng((*self.key, index))
+    def _draw(self, rng: np.random.Generator) -> Example:
         scan = self._scan(rng)
         return _example(scan, _mask(self.config, scan.kspace.shape[-2:], rng))
 

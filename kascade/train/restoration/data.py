@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -12,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.data import Dataset
 
 from kascade.data.degradation import Degraded, degrade, intensity_scale, make_degradations, parse_sources
 from kascade.data.degradation.degrade import head_mask
 from kascade.data.nifti import read_volume
 from kascade.data.planes import SlicePlane
 from kascade.errors import ConfigError
-from kascade.train.examples.dataset import find_files
+from kascade.train.examples.config import NiftiSource
+from kascade.train.examples.volumes import VolumeSource
 from kascade.train.restoration.recipe import DegradedData
 
 __all__ = ["CleanVolume", "RestorationData", "RestorationExample", "read_clean"]
@@ -86,92 +84,16 @@ def read_clean(path: Path, matrix: tuple[int, int], slices: int, orientation: st
     return CleanVolume(volume.name, cut.half(), head_mask(cut), plane.spacing_mm(volume)[1:])
 
 
-class RestorationData:
-    """Examples for training and validation as a recipe's `data` section describes them; volumes are read into memory.
+class RestorationData(VolumeSource[DegradedData, CleanVolume, RestorationExample]):
+    """Degraded and clean slices, by the recipe's mixtures and severities."""
 
-    Parameters
-    ----------
-    config : DegradedData
-        What to draw from.
-    folder : Path
-        Where the folders of the sources are.
-    seed : int
-        Of everything that is random.
-    watch : callable, optional
-        Called as watch(done, total) while files are read.
+    def read(self, path: Path, source: NiftiSource) -> CleanVolume:
+        """As `read_clean`."""
+        return read_clean(path, self.config.matrix, self.config.slices, source.orientations[0])
 
-    Raises
-    ------
-    ConfigError
-        If a source has no file for training.
-    FileFormatError
-        If a file cannot be read.
-    """
-
-    def __init__(
-        self, config: DegradedData, folder: Path, seed: int, watch: Callable[[int, int], None] | None = None
-    ) -> None:
-        self.config, self.seed = config, seed
-        self.files = [find_files(source, folder) for source in config.sources]
-        total, read = sum(len(a) + len(b) for a, b in self.files), itertools.count(1)
-        self._volumes: tuple[list[CleanVolume], list[CleanVolume]] = ([], [])
-        self._weights: tuple[list[float], list[float]] = ([], [])
-        for source, groups in zip(config.sources, self.files, strict=True):
-            for paths, volumes, weights in zip(groups, self._volumes, self._weights, strict=True):
-                for path in paths:
-                    volumes.append(read_clean(path, config.matrix, config.slices, source.orientations[0]))
-                    weights.append(source.weight / len(paths))
-                    if watch is not None:
-                        watch(next(read), total)
-
-    @property
-    def fits(self) -> dict[str, list[float]]:
-        """Ranges for the model card: pixel sizes, a quarter more and less than those of the training volumes."""
-        sides = [side for volume in self._volumes[0] for side in volume.spacing_mm]
-        return {"spacing_mm": [round(min(sides) / 1.25, 2), round(max(sides) * 1.25, 2)]}
-
-    def train(self, epoch: int, size: int) -> DegradedSlices:
-        """`size` examples of `epoch`; another epoch has others."""
-        return DegradedSlices(self._volumes[0], self._weights[0], self.config, (self.seed, 1, epoch), size)
-
-    def validation(self) -> DegradedSlices:
-        """Examples of the volumes held out for validation.
-
-        Raises
-        ------
-        ConfigError
-            If there are none.
-        """
-        if not self._volumes[1]:
-            raise ConfigError("no source has files for validation; name some under `validation`")
-        size = self.config.validation_examples
-        return DegradedSlices(self._volumes[1], self._weights[1], self.config, (self.seed, 2), size)
-
-
-class DegradedSlices(Dataset[RestorationExample]):
-    """A fixed list of examples: each is drawn, the same every time, from its number and `key`."""
-
-    def __init__(
-        self, volumes: list[CleanVolume], weights: list[float], config: DegradedData, key: tuple[int, ...], size: int
-    ) -> None:
-        self.volumes, self.config, self.key, self.size = volumes, config, key, size
-        self.shares = np.array(weights) / sum(weights)
-
-    def __len__(self) -> int:
-        return self.size
-
-    def __getitem__(self, index: int) -> RestorationExample:
-        """Draw example `index`.
-
-        Raises
-        ------
-        IndexError
-            If there are not so many.
-        """
-        if not 0 <= index < self.size:
-            raise IndexError(f"example {index} of {self.size}")
-        rng, config = np.random.default_rng((*self.key, index)), self.config
-        volume = self.volumes[rng.choice(len(self.volumes), p=self.shares)]
+    def draw(self, volume: CleanVolume, rng: np.random.Generator, validation: bool) -> RestorationExample:
+        """Draw a slice, degrade it, cut a patch."""
+        config = self.config
         clean, head = volume.around(int(rng.integers(len(volume.slices))))
         weights = np.array(list(config.mixtures.values()))
         mixture = parse_sources(list(config.mixtures)[rng.choice(len(weights), p=weights / weights.sum())])

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.data import Dataset
 
 from kascade.data.nifti import read_volume
 from kascade.data.simulation.thick import simulate_thick
@@ -20,12 +17,12 @@ from kascade.errors import ConfigError
 from kascade.physics.interpolation import cubic_interpolation
 from kascade.recon.superres.grid import fine_grid
 from kascade.recon.superres.volume import across_images, head_box
-from kascade.train.examples.dataset import find_files
+from kascade.train.examples.config import NiftiSource
+from kascade.train.examples.volumes import VolumeSource
 from kascade.train.superres.recipe import SliceData, ThickData
 
 __all__ = ["FineVolume", "SliceSource", "ThickExample", "ThickSource", "ThickVolume", "framed"]
 
-E = TypeVar("E")
 CONTENT = 0.08  # of a slice's pixels must show the head, else a generator is not taught by it
 
 
@@ -140,159 +137,25 @@ def framed(image: Tensor, size: int) -> Tensor:
     return F.pad(image, pads)
 
 
-class _Drawn(Dataset[E], Generic[E]):
-    """A fixed list of examples: each is drawn, the same every time, from its number and `key`."""
+class ThickSource(VolumeSource[ThickData, ThickVolume, ThickExample]):
+    """Images across thick slices, for networks that sharpen them."""
 
-    def __init__(self, draw: Callable[[np.random.Generator], E], key: tuple[int, ...], size: int) -> None:
-        self.draw, self.key, self.size = draw, key, size
+    def read(self, path: Path, source: NiftiSource) -> ThickVolume:
+        """As `ThickVolume.read`."""
+        return ThickVolume.read(path, self.config)
 
-    def __len__(self) -> int:
-        return self.size
-
-    def __getitem__(self, index: int) -> E:
-        """Draw example `index`.
-
-        Raises
-        ------
-        IndexError
-            If there are not so many.
-        """
-        if not 0 <= index < self.size:
-            raise IndexError(f"example {index} of {self.size}")
-        return self.draw(np.random.default_rng((*self.key, index)))
+    def draw(self, volume: ThickVolume, rng: np.random.Generator, validation: bool) -> ThickExample:
+        """As `ThickVolume.draw`."""
+        return volume.draw(rng, self.config, self.config.augment and not validation)
 
 
-V = TypeVar("V", FineVolume, ThickVolume)
+class SliceSource(VolumeSource[SliceData, FineVolume, Tensor]):
+    """Real slices, (1, size, size), for a generator."""
 
+    def read(self, path: Path, source: NiftiSource) -> FineVolume:
+        """As `FineVolume.read`."""
+        return FineVolume.read(path)
 
-class _Volumes(Generic[V]):
-    """Volumes of a recipe's sources, for training and for validation, drawn by the weights of the sources."""
-
-    def __init__(
-        self,
-        config: SliceData | ThickData,
-        folder: Path,
-        read: Callable[[Path], V],
-        watch: Callable[[int, int], None] | None,
-    ) -> None:
-        self.files = [find_files(source, folder) for source in config.sources]
-        total, done = sum(len(a) + len(b) for a, b in self.files), itertools.count(1)
-        self.groups: tuple[list[V], list[V]] = ([], [])
-        self.weights: tuple[list[float], list[float]] = ([], [])
-        for source, files in zip(config.sources, self.files, strict=True):
-            for paths, volumes, weights in zip(files, self.groups, self.weights, strict=True):
-                for path in paths:
-                    volumes.append(read(path))
-                    weights.append(source.weight / len(paths))
-                    if watch is not None:
-                        watch(next(done), total)
-
-    def choose(self, rng: np.random.Generator, validation: bool) -> V:
-        weights = np.array(self.weights[validation])
-        return self.groups[validation][rng.choice(len(weights), p=weights / weights.sum())]
-
-    def require_validation(self) -> None:
-        if not self.groups[1]:
-            raise ConfigError("no source has files for validation; name some under `validation`")
-
-    @property
-    def fits(self) -> dict[str, list[float]]:
-        """Pixel sizes, a quarter more and less than those of the training volumes."""
-        sides = [side for volume in self.groups[0] for side in volume.spacing_mm]
-        return {"spacing_mm": [round(min(sides) / 1.25, 2), round(max(sides) * 1.25, 2)]}
-
-
-class ThickSource:
-    """Examples for training and validation as the `data` section of a super-resolution recipe describes them.
-
-    Parameters
-    ----------
-    config : ThickData
-        What to draw from.
-    folder : Path
-        Where the folders of the sources are.
-    seed : int
-        Of everything that is random.
-    watch : callable, optional
-        Called as watch(done, total) while files are read.
-
-    Raises
-    ------
-    ConfigError
-        If a source has no file for training.
-    FileFormatError
-        If a file cannot be read.
-    """
-
-    def __init__(
-        self, config: ThickData, folder: Path, seed: int, watch: Callable[[int, int], None] | None = None
-    ) -> None:
-        self.config, self.seed = config, seed
-        self._volumes: _Volumes[ThickVolume] = _Volumes(config, folder, lambda p: ThickVolume.read(p, config), watch)
-
-    @property
-    def files(self) -> Sequence[tuple[list[Path], list[Path]]]:
-        """Files for training and for validation, of each source."""
-        return self._volumes.files
-
-    @property
-    def fits(self) -> dict[str, list[float]]:
-        """Ranges for the model card."""
-        return self._volumes.fits
-
-    def train(self, epoch: int, size: int) -> _Drawn[ThickExample]:
-        """`size` examples of `epoch`; another epoch has others."""
-        return _Drawn(lambda rng: self._draw(rng, False), (self.seed, 1, epoch), size)
-
-    def validation(self) -> _Drawn[ThickExample]:
-        """Examples of the volumes held out for validation.
-
-        Raises
-        ------
-        ConfigError
-            If there are none.
-        """
-        self._volumes.require_validation()
-        return _Drawn(lambda rng: self._draw(rng, True), (self.seed, 2), self.config.validation_examples)
-
-    def _draw(self, rng: np.random.Generator, validation: bool) -> ThickExample:
-        augment = self.config.augment and not validation
-        return self._volumes.choose(rng, validation).draw(rng, self.config, augment)
-
-
-class SliceSource:
-    """Real slices, (1, size, size), for a generator; arguments and errors are those of `ThickSource`."""
-
-    def __init__(
-        self, config: SliceData, folder: Path, seed: int, watch: Callable[[int, int], None] | None = None
-    ) -> None:
-        self.config, self.seed = config, seed
-        self._volumes: _Volumes[FineVolume] = _Volumes(config, folder, FineVolume.read, watch)
-
-    @property
-    def files(self) -> Sequence[tuple[list[Path], list[Path]]]:
-        """Files for training and for validation, of each source."""
-        return self._volumes.files
-
-    @property
-    def fits(self) -> dict[str, list[float]]:
-        """Ranges for the model card."""
-        return self._volumes.fits
-
-    def train(self, epoch: int, size: int) -> _Drawn[Tensor]:
-        """`size` slices of `epoch`; another epoch has others."""
-        return _Drawn(lambda rng: self._draw(rng, False), (self.seed, 1, epoch), size)
-
-    def validation(self) -> _Drawn[Tensor]:
-        """Slices of the volumes held out for validation.
-
-        Raises
-        ------
-        ConfigError
-            If there are none.
-        """
-        self._volumes.require_validation()
-        return _Drawn(lambda rng: self._draw(rng, True), (self.seed, 2), self.config.validation_examples)
-
-    def _draw(self, rng: np.random.Generator, validation: bool) -> Tensor:
-        return self._volumes.choose(rng, validation).draw(rng, self.config.size)
+    def draw(self, volume: FineVolume, rng: np.random.Generator, validation: bool) -> Tensor:
+        """As `FineVolume.draw`."""
+        return volume.draw(rng, self.config.size)

@@ -98,7 +98,9 @@ def test_the_semantic_loss_asks_for_a_clean_image(folder: Path, start: str) -> N
     assert {id(p) for p in parameters} == {id(p) for p in two.model.restorer.parameters()}  # type: ignore[union-attr]
 
 
-def test_what_the_cycle_cannot_start_from_is_told(folder: Path, tmp_path: Path, start: str) -> None:
+def test_what_the_cycle_cannot_start_from_is_told(
+    folder: Path, tmp_path: Path, start: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = make_data(tiny_recipe(), folder)
     other = save_small(tmp_path / "r.safetensors", "restormer")
     with pytest.raises(ConfigError, match="is no degradation classifier"):
@@ -106,6 +108,7 @@ def test_what_the_cycle_cannot_start_from_is_told(folder: Path, tmp_path: Path, 
     wide = cyclic(start, model={"kind": "cag", "options": {"width": 16, "blocks": [1, 1, 1, 1]}})
     with pytest.raises(ConfigError, match="has other sizes"):
         make_training(wide, data)
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(FileFormatError, match="train the recipe 'cag-classifier' first"):
         run(cyclic("runs/cag-classifier/best.safetensors"), folder, tmp_path / "run")
 
