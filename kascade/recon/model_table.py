@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kascade.errors import KascadeError
-from kascade.recon.models import Model, found_models, load_named, shipped_models, shipped_restorers
+from kascade.recon.models import Model, found_models, load_named, shipped_image_models, shipped_models
 
 __all__ = ["COLUMNS", "ModelList", "card_facts", "list_models", "table_row"]
 
@@ -36,7 +36,7 @@ def list_models() -> ModelList:
     """
     problems: list[str] = []
     both: list[tuple[Model, ...]] = []
-    for paths in ((*shipped_models().values(), *shipped_restorers().values()), found_models()):
+    for paths in ((*shipped_models().values(), *shipped_image_models().values()), found_models()):
         models = []
         for path in paths:
             try:
@@ -68,16 +68,18 @@ def card_facts(model: Model) -> tuple[list[tuple[str, str]], dict[str, str]]:
     Returns
     -------
     list of (str, str)
-        File, checksum, cascade, and every entry of the card.
+        File, checksum, network, and every entry of the card.
     dict
         Longer texts of the card by name, such as the recipe.
     """
+    network = "cascade" if model.task == "reconstruction" else "network"
     facts = [
         ("file", str(model.path)),
         ("sha256", model.sha256),
         ("size", f"{model.path.stat().st_size / 1e6:.2f} MB"),
         ("parameters", f"{model.parameters:,}"),
-        *((f"cascade: {key}", _text(value)) for key, value in model.config.items()),
+        ("task", model.task),
+        *((f"{network}: {key}", _text(value)) for key, value in model.config.items()),
     ]
     known = {name for name, _ in facts}
     facts += [(k, _text(value)) for k, value in model.card.items() if k not in (*_LONG, *known)]

@@ -28,8 +28,8 @@ __all__ = [
     "model_fingerprint",
     "ready_methods",
     "shipped_folder",
+    "shipped_image_models",
     "shipped_models",
-    "shipped_restorers",
 ]
 
 FOLDER_VARIABLE = "KASCADE_MODELS"
@@ -41,7 +41,7 @@ BEST = f"best{SUFFIX}"
 
 @dataclass(frozen=True)
 class Model:
-    """A trained model, ready to reconstruct.
+    """A trained model, ready to use.
 
     Attributes
     ----------
@@ -50,7 +50,9 @@ class Model:
     path : Path
         The file.
     network : nn.Module
-        In evaluation mode; a cascade: ``network(E, y, trace=False) -> CascadeOutput``, or a network of restoration.
+        In evaluation mode; a cascade: ``network(E, y, trace=False) -> CascadeOutput``, or a network for images.
+    task : str
+        What it is for: "reconstruction", "restoration" or "super-resolution".
     config : mapping
         What it was built from.
     card : mapping
@@ -63,16 +65,10 @@ class Model:
     name: str
     path: Path
     network: nn.Module
+    task: str
     config: Mapping[str, Any]
     card: Mapping[str, Any]
     sha256: str
-
-    @property
-    def restores(self) -> bool:
-        """Whether it restores images, or classifies them, instead of reconstructing k-space."""
-        from kascade.recon.restoration.config import KINDS
-
-        return self.config["kind"] in KINDS
 
     @property
     def parameters(self) -> int:
@@ -90,9 +86,10 @@ def shipped_models() -> dict[str, Path]:
     return {path.stem: path for path in sorted(shipped_folder().glob(f"*{SUFFIX}"))}
 
 
-def shipped_restorers() -> dict[str, Path]:
-    """Networks of restoration that come with Kascade, by name."""
-    return {path.stem: path for path in sorted((shipped_folder() / "restoration").glob(f"*{SUFFIX}"))}
+def shipped_image_models() -> dict[str, Path]:
+    """Networks for images that come with Kascade, by name: of restoration, and of super-resolution."""
+    folders = [shipped_folder() / task for task in ("restoration", "superres")]
+    return {path.stem: path for folder in folders for path in sorted(folder.glob(f"*{SUFFIX}"))}
 
 
 def found_models() -> dict[Path, str]:
@@ -122,7 +119,7 @@ def find_model(name: str | os.PathLike[str]) -> Path:
     Parameters
     ----------
     name : str or path
-        A file, or a name that `shipped_models`, `shipped_restorers` or `found_models` knows.
+        A file, or a name that `shipped_models`, `shipped_image_models` or `found_models` knows.
 
     Returns
     -------
@@ -138,7 +135,7 @@ def find_model(name: str | os.PathLike[str]) -> Path:
         return path
     if path.suffix == SUFFIX or path.name != text:
         raise ConfigError(f"model {text}: there is no such file; expected a {SUFFIX} file, or a name: kascade models")
-    shipped, found = shipped_models() | shipped_restorers(), found_models()
+    shipped, found = shipped_models() | shipped_image_models(), found_models()
     places = {place.resolve(): place for place, known in found.items() if known == text}
     if text in shipped:
         places[shipped[text].resolve()] = shipped[text]
@@ -259,13 +256,13 @@ def _version(path: Path) -> tuple[Path, int, int]:
 
 @functools.lru_cache(maxsize=8)
 def _load_version(path: Path, changed_ns: int, size: int, device: str) -> Model:
-    from kascade.recon.restoration.weights import load_any
+    from kascade.recon.model_files import load_any, task_of
 
     trained = load_any(path)
     name = path.parent.name if path.name == BEST else path.stem
     config = trained.config.model_dump(mode="json")
     network = _channels_last(trained.model.to(device))
-    return Model(name, path, network, config, trained.card, _sha256(path, changed_ns, size))
+    return Model(name, path, network, task_of(trained), config, trained.card, _sha256(path, changed_ns, size))
 
 
 def _channels_last(network: nn.Module) -> nn.Module:

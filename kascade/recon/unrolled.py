@@ -69,8 +69,8 @@ class Unrolled:
         calibrated = time.perf_counter()
         facts = {"acceleration": problem.info["true_acceleration"], "coils": problem.info["coils"]}
         model = load_named(self.model, facts, self.setup.device)
-        if model.restores:
-            raise ConfigError(f"model {model.name} restores images, it cannot reconstruct k-space; use kascade restore")
+        if model.task != "reconstruction":
+            raise ConfigError(f"model {model.name} is for {model.task} of images, not for k-space; use kascade restore")
         reason = misfit(model, facts)
         if reason is not None:
             warnings.warn(reason, stacklevel=2)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kascade.errors import FileFormatError
-from kascade.recon.restoration.weights import AnyModel, load_any
+from kascade.recon.model_files import AnyModel, load_any
 
 __all__ = ["load_start", "start_facts"]
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
+from kascade.recon.superres.weights import SuperResConfig, build_superres, save_superres
 from tests.heads import head_array, write_head
 from tests.recon.restoration.conftest import SIZES, save_small
 from tests.train.restoration.tiny import RECIPE, write_heads
@@ -78,3 +79,20 @@ def test_classifier_and_cycle_are_trained_from_recipes_and_listed(kascade, tmp_p
     source = data / "heads" / "h3.nii.gz"
     assert kascade("restore", source, "-o", "clean.nii.gz", "--model", "cycle").code == 0
     assert kascade("restore", source, "-o", "no.nii.gz", "--model", "front").code == 2
+
+
+def test_thick_slices_become_thin_ones(kascade, tmp_path):
+    source = write_head(tmp_path / "fine.nii.gz", head_array((24, 26, 21)))
+    thick, iso = tmp_path / "thick.nii.gz", tmp_path / "iso.nii.gz"
+    assert kascade("simulate-thick", source, "-o", thick, "--factor", 4, "--axis", "z").code == 0
+    wrong = kascade("restore", thick, "-o", iso, "--like", source)
+    assert wrong.code == 2 and "add --factor" in wrong.err and not iso.exists()
+    run = kascade("restore", thick, "-o", iso, "--model", "cubic", "--factor", 4, "--like", source)
+    assert run.code == 0 and "24 x 26 x 21 voxels" in run.err
+    config = SuperResConfig(kind="unet", options={"channels": 2, "levels": 1})
+    model = tmp_path / "unet.safetensors"
+    save_superres(model, build_superres(config), config, {"factor": 4, "profile": "gaussian"})
+    run = kascade("restore", thick, "-o", tmp_path / "b.nii.gz", "--model", model, "--factor", 4)
+    assert run.code == 0 and "24 x 26 x 24 voxels" in run.err
+    told = kascade("restore", thick, "-o", tmp_path / "c.nii.gz", "--model", model, "--factor", 4, "--explain")
+    assert told.code == 2 and "without --factor" in told.err

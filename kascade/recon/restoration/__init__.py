@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from kascade.recon.restoration.config import RestorationConfig, build_network
-from kascade.recon.restoration.weights import RestorationModel, load_any, load_restorer, save_restorer
+from kascade.recon.restoration.weights import RestorationModel, load_restorer, save_restorer
 
 __all__ = [
     "RestorationConfig",
     "RestorationModel",
     "build_network",
-    "load_any",
     "load_restorer",
     "save_restorer",
 ]

@@ -95,7 +95,9 @@ def restore_file(
     for file in (Path(path), *([beside] if explain else [])):
         refuse_existing(file, force)
     found = load_named(model, {}, device)
-    if not found.restores or isinstance(found.network, DegradationClassifier):
+    if found.task == "super-resolution":
+        raise ConfigError(f"model {found.name} is for super-resolution; say by what factor slices are thick: --factor")
+    if found.task != "restoration" or isinstance(found.network, DegradationClassifier):
         raise ConfigError(
             f"model {found.name} ({found.config['kind']}) restores no images; kascade models lists others"
         )

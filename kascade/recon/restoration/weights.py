@@ -11,10 +11,9 @@ from torch import nn
 
 from kascade.errors import ConfigError, FileFormatError
 from kascade.recon.restoration.config import KINDS, RestorationConfig, build_network
-from kascade.unroll.weights import TrainedModel, model_of
-from kascade.unroll.weights_file import fill, fresh, read_weights, write_weights
+from kascade.unroll.weights_file import WeightsFile, fill, fresh, read_weights, write_weights
 
-__all__ = ["AnyModel", "RestorationModel", "load_any", "load_restorer", "save_restorer"]
+__all__ = ["RestorationModel", "load_restorer", "restorer_of", "save_restorer"]
 
 
 class RestorationModel(NamedTuple):
@@ -23,9 +22,6 @@ class RestorationModel(NamedTuple):
     model: nn.Module
     config: RestorationConfig
     card: dict[str, Any]
-
-
-AnyModel = TrainedModel | RestorationModel
 
 
 def save_restorer(
@@ -56,28 +52,19 @@ def load_restorer(path: str | os.PathLike[str]) -> RestorationModel:
     FileFormatError
         If the file is absent, damaged, of something else, or does not fit the network as it is here.
     """
-    model = load_any(path)
-    if not isinstance(model, RestorationModel):
-        raise FileFormatError(f"{path}: a {model.config.kind} model, which reconstructs k-space; use kascade recon")
-    return model
-
-
-def load_any(path: str | os.PathLike[str]) -> AnyModel:
-    """Read a trained model, whether it reconstructs or restores.
-
-    Raises
-    ------
-    FileFormatError
-        As `load_restorer` and `kascade.unroll.load_model`.
-    """
     file = read_weights(path)
-    found = file.content.get("config")
-    if not isinstance(found, dict) or found.get("kind") not in KINDS:
-        return model_of(file)
+    config = file.content.get("config")
+    if not isinstance(config, dict) or config.get("kind") not in KINDS:
+        raise FileFormatError(f"{path}: a model of another task; expected one of restoration")
+    return restorer_of(file)
+
+
+def restorer_of(file: WeightsFile) -> RestorationModel:
+    """The network of a file that has been read; raises as `load_restorer`."""
     try:
-        config = RestorationConfig.model_validate(found)
+        config = RestorationConfig.model_validate(file.content["config"])
         model = fresh(lambda: build_network(config))
     except (ValidationError, ConfigError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise FileFormatError(f"{path}: its configuration is not understood here ({reason})") from error
+        raise FileFormatError(f"{file.path}: its configuration is not understood here ({reason})") from error
     return RestorationModel(fill(model, file, config.kind), config, file.content["card"])

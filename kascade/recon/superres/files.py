@@ -12,8 +12,8 @@ from kascade.data.atomic import refuse_existing
 from kascade.data.nifti import Volume, read_volume, write_volume
 from kascade.errors import ConfigError
 from kascade.nets.styleswin import StyleSwin
+from kascade.recon.models import load_named
 from kascade.recon.superres.volume import LAM, super_resolve
-from kascade.recon.superres.weights import load_superres
 
 __all__ = ["super_resolve_file"]
 
@@ -40,8 +40,8 @@ def super_resolve_file(
         NIfTI files to read and to write.
     factor : int
         Distance of slices, in fine voxels.
-    model : path, optional
-        Weights of a trained network; without them slices are interpolated and made consistent.
+    model : str or path, optional
+        Name or file of a trained network; without them slices are interpolated and made consistent.
     like : path, optional
         NIfTI volume on the grid that is wanted.
     axis, profile, lam, device, watch
@@ -60,7 +60,7 @@ def super_resolve_file(
     FileFormatError
         If a file cannot be read.
     ConfigError
-        If the grids do not match, or `model` is a generator.
+        If the grids do not match, or there is no such model for super-resolution.
     OutputError
         If the file exists (and not `force`) or cannot be written.
     """
@@ -68,10 +68,12 @@ def super_resolve_file(
     thick = read_volume(source)
     network, problems = None, list(thick.problems)
     if model is not None:
-        found = load_superres(model)
-        if isinstance(found.model, StyleSwin):
+        found = load_named(model, {}, str(device))
+        if found.task != "super-resolution":
+            raise ConfigError(f"model {found.name} is for {found.task}, not for super-resolution; leave out --factor")
+        if isinstance(found.network, StyleSwin):
             raise ConfigError(f"{model}: a generator, which restores nothing; train recipes/transmrsr.yaml from it")
-        network = found.model
+        network = found.network
         trained = {name: found.card.get(name) for name in ("factor", "profile")}
         given = {"factor": factor, "profile": profile}
         problems += [

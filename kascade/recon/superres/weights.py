@@ -11,9 +11,9 @@ from torch import nn
 
 from kascade.errors import ConfigError, FileFormatError
 from kascade.nets.build import build_net
-from kascade.unroll.weights_file import fill, fresh, read_weights, write_weights
+from kascade.unroll.weights_file import WeightsFile, fill, fresh, read_weights, write_weights
 
-__all__ = ["SuperResConfig", "SuperResModel", "build_superres", "load_superres", "save_superres"]
+__all__ = ["SuperResConfig", "SuperResModel", "build_superres", "load_superres", "save_superres", "superres_of"]
 
 _HOME = {
     "styleswin": "kascade.nets.styleswin:StyleSwin",
@@ -95,10 +95,15 @@ def load_superres(path: str | os.PathLike[str]) -> SuperResModel:
     file = read_weights(path)
     if "superres" not in file.content:
         raise FileFormatError(f"{path}: a model of another task; expected one of super-resolution")
+    return superres_of(file)
+
+
+def superres_of(file: WeightsFile) -> SuperResModel:
+    """The network of a file that has been read; raises as `load_superres`."""
     try:
         config = SuperResConfig.model_validate(file.content["superres"])
         model = fresh(lambda: build_superres(config))
     except (ValidationError, ConfigError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise FileFormatError(f"{path}: its configuration is not understood here ({reason})") from error
+        raise FileFormatError(f"{file.path}: its configuration is not understood here ({reason})") from error
     return SuperResModel(fill(model, file, config.kind), config, file.content["card"])

@@ -7,7 +7,8 @@ import torch
 
 from kascade.errors import ConfigError, FileFormatError
 from kascade.recon import get_method, models
-from kascade.recon.restoration import RestorationConfig, RestorationModel, build_network, load_any, load_restorer
+from kascade.recon.model_files import load_any
+from kascade.recon.restoration import RestorationConfig, RestorationModel, build_network, load_restorer
 from kascade.recon.restoration.config import KINDS
 from kascade.unroll import load_model
 from tests.cli.conftest import small_scan
@@ -29,11 +30,12 @@ def test_networks_are_written_and_read(tmp_path: Path, kind: str) -> None:
 def test_files_of_cascades_and_of_restoration_are_told_apart(tmp_path: Path) -> None:
     cascade, cag = save_tiny_model(tmp_path / "a.safetensors"), save_small(tmp_path / "b.safetensors")
     assert not isinstance(load_any(cascade), RestorationModel) and isinstance(load_any(cag), RestorationModel)
-    with pytest.raises(FileFormatError, match="use kascade recon"):
+    with pytest.raises(FileFormatError, match="expected one of restoration"):
         load_restorer(cascade)
     with pytest.raises(FileFormatError):
         load_model(cag)
-    assert models.load_named(cag, {}).restores and not models.load_named(cascade, {}).restores
+    assert models.load_named(cag, {}).task == "restoration"
+    assert models.load_named(cascade, {}).task == "reconstruction"
     scan = small_scan()
     with pytest.raises(ConfigError, match="use kascade restore"):
         get_method("unrolled", model=str(cag))(scan, 0)

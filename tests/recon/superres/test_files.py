@@ -11,10 +11,16 @@ import torch
 from kascade.data.nifti import read_volume
 from kascade.data.simulation.thick import simulate_thick_file
 from kascade.errors import ConfigError, FileFormatError, OutputError
+from kascade.recon import get_method
+from kascade.recon.models import load_named
+from kascade.recon.restoration.restore import restore_file
 from kascade.recon.superres import resimulation_error
 from kascade.recon.superres.files import super_resolve_file
 from kascade.recon.superres.weights import SuperResConfig, build_superres, load_superres, save_superres
+from kascade.unroll import load_model
+from tests.cli.conftest import small_scan
 from tests.heads import head_array, write_head
+from tests.tiny_models import save_tiny_model
 
 UNET = SuperResConfig(kind="unet", options={"channels": 2, "levels": 1})
 
@@ -68,3 +74,16 @@ def test_weights_come_back_and_damage_is_told(files: tuple[Path, Path], tmp_path
         super_resolve_file(files[1], tmp_path / "x.nii.gz", 4, model=saved(tmp_path / "g.safetensors", generator))
     with pytest.raises(ConfigError, match="refuses the options"):
         build_superres(SuperResConfig(kind="transmrsr", options={"size": 20}))
+
+
+def test_models_of_other_tasks_are_told_apart(files: tuple[Path, Path], tmp_path: Path) -> None:
+    superres, cascade = saved(tmp_path / "unet.safetensors", factor=4), save_tiny_model(tmp_path / "c.safetensors")
+    assert load_named(superres, {}).task == "super-resolution"
+    with pytest.raises(ConfigError, match="is for reconstruction, not for super-resolution"):
+        super_resolve_file(files[1], tmp_path / "x.nii.gz", 4, model=cascade)
+    with pytest.raises(ConfigError, match="slices are thick: --factor"):
+        restore_file(files[1], tmp_path / "x.nii.gz", str(superres))
+    with pytest.raises(ConfigError, match="is for super-resolution of images"):
+        get_method("unrolled", model=str(superres))(small_scan(), 0)
+    with pytest.raises(FileFormatError, match="another task"):
+        load_model(superres)
