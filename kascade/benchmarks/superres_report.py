@@ -120,9 +120,9 @@ def superres_markdown(results: SuperResResults) -> str:
         f"{len(subjects)} test volumes that no training saw; slices across {data.axis}, {data.factor} x as thick as a "
         f"voxel, {data.profile} profile; {results.machine}.",
         "",
-        f"Every network: {steps} steps of {recipe.training.batch} images of {data.size} x {data.size} px, the same in the "
-        f"same order, learning rate {recipe.training.learning_rate:g}, losses L1 {loss.l1:g}{features}; nothing stops "
-        f"early; seeds {', '.join(map(str, results.seeds))}. Sizes are such that a step of each takes "
+        f"Every network: {steps} steps of {recipe.training.batch} images of {data.size} x {data.size} px, the same in "
+        f"the same order, learning rate {recipe.training.learning_rate:g}, losses L1 {loss.l1:g}{features}; nothing "
+        f"stops early; seeds {', '.join(map(str, results.seeds))}. Sizes are such that a step of each takes "
         "about as long on a CPU. ± behind scores is over volumes, behind gains between seeds; scores of images are of "
         f"planes across the slices. Consistent: pulled back to the thick slices at lambda {LAM:g}.",
         "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,17 @@ PLANES = ("sagittal", "coronal", "axial")
 
 @dataclass(frozen=True, eq=False)
 class SuperResTest:
-    """A fine volume, its thick slices, and its tissues (0 outside, then CSF, gray and white matter)."""
+    """A fine volume and its thick slices."""
 
     subject: str
     fine: Volume
     thick: Volume
-    labels: NDArray[np.uint8]
+
+    @cached_property
+    def labels(self) -> NDArray[np.uint8]:
+        """Tissues of the fine volume, as `tissue_labels`; found when they are first asked for, which takes seconds."""
+        truth = self.fine.data.numpy()
+        return tissue_labels(truth, truth > 0)
 
 
 @dataclass(frozen=True)
@@ -95,8 +101,7 @@ def held_out_tests(config: ThickData, data: Path, subjects: int | None = None) -
     for _, path in held_out_files(config.sources, data)[:subjects]:
         fine = read_volume(path)
         thick = simulate_thick(fine, config.factor, config.axis, config.profile)
-        truth = fine.data.numpy()
-        tests.append(SuperResTest(path.name.split(".")[0], fine, thick, tissue_labels(truth, truth > 0)))
+        tests.append(SuperResTest(path.name.split(".")[0], fine, thick))
     return tests
 
 
@@ -141,11 +146,11 @@ def score_volume(
 
 def views_of(test: SuperResTest, axis: str) -> Sequence[View]:
     """Middles of the head in the two planes across the thick slices: for axial slices sagittal and coronal."""
-    found = []
+    found, head = [], test.fine.data.numpy() > 0
     for number, plane in enumerate(PLANES):
         if number == axis_of(axis) + 3:
             continue
-        (seen,) = np.nonzero(np.any(test.labels, axis=tuple(n for n in range(3) if n != number)))
+        (seen,) = np.nonzero(np.any(head, axis=tuple(n for n in range(3) if n != number)))
         middle = seen[0] + 0.45 * (seen[-1] - seen[0])  # beside the gap between the hemispheres
         found.append(View(plane, number, int(middle)))
     return found

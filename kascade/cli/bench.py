@@ -377,7 +377,7 @@ def superres(
 
     kascade bench superres -o sr/ --data DATA
 
-    kascade bench superres -o sr/ --data DATA --method EDSR --method TransMRSR --seeds 1 --steps 300 --subjects 1
+    kascade bench superres -o sr/ --data DATA --method EDSR --seeds 1 --steps 300
 
     kascade bench superres -o cubic8/ --data DATA --method cubic --factor 8
     """
