@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kascade.benchmarks.planning import shipped_recipe
 from kascade.errors import ConfigError
 from kascade.train.examples import TrainingData
 from kascade.train.examples.config import PhantomSource
@@ -91,10 +92,7 @@ def default_recipe() -> Path:
     ConfigError
         If Kascade was installed without it.
     """
-    path = Path(__file__).parents[2] / "recipes" / "lambda-benchmark.yaml"
-    if not path.is_file():
-        raise ConfigError("recipes/lambda-benchmark.yaml came not with this installation; name a copy with --recipe")
-    return path
+    return shipped_recipe("lambda-benchmark")
 
 
 def base_recipe(path: Path, data: Path | None, steps: int | None = None) -> tuple[Recipe, list[str]]:

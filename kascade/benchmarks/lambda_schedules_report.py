@@ -16,11 +16,10 @@ from kascade.benchmarks.lambda_schedules_results import LambdaResults
 from kascade.benchmarks.lambda_schedules_scores import table_of
 from kascade.benchmarks.lambda_schedules_statistics import Difference, paired_difference
 from kascade.benchmarks.lambda_sweep import best
+from kascade.benchmarks.tables import Table, markdown_table
 from kascade.unroll.schedules import NICKEL_TABLE_1
 
 __all__ = ["csv_files", "difference_rows", "differences", "lambda_markdown", "score_rows"]
-
-Table = tuple[list[str], list[list[str]]]
 
 
 def score_rows(results: LambdaResults) -> Table:
@@ -108,27 +107,27 @@ def lambda_markdown(results: LambdaResults) -> str:
         "## What was done",
         _conditions(results),
         "## Plain SENSE over λ (Nickel's Fig. 3)",
-        _table(_sweep_rows(results)),
+        markdown_table(_sweep_rows(results)),
         "## Schedules",
         f"PSNR in dB (± its standard deviation over {seeds} seeds) / SSIM, within the head. validation: PSNR on the "
         "validation examples, by which the weights of each training and the best constant λ are chosen."
         + _edge(results),
-        _table(score_rows(results)),
+        markdown_table(score_rows(results)),
         "## Learned λ against the others",
         _statistics(results),
-        _table(difference_rows(results)),
+        markdown_table(difference_rows(results)),
         "PSNR of the single seeds, in dB:",
-        _table(_seed_rows(results)),
+        markdown_table(_seed_rows(results)),
         "## λ of each iteration",
         "Means over seeds (in brackets: lowest and highest seed) and, of the predicted ones, over the simulated scans.",
-        _table(_lambda_rows(results)),
+        markdown_table(_lambda_rows(results)),
         *_along(results),
         "## Noise of the whole cascade",
         f"Standard deviation of each pixel over {REPLICAS} noise realizations through the whole cascade, over that of "
         f"the fully sampled image; a simulated head, {COILS} coils, SNR {SNR:g}; median / 95th percentile within the "
         "head, means over seeds. λ bounds the gain of a SENSE step whose prior is free of noise; what the prior brings "
         "comes on top.",
-        _table(_noise_rows(results)),
+        markdown_table(_noise_rows(results)),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -176,7 +175,7 @@ def _along(results: LambdaResults) -> list[str]:
             x, z = (table_of(results.scores, name, accel, step).mean((0, 1)) for step in ("x", "z"))
             rows.append([name, *(f"{a:.2f} / {b:.2f}" for a, b in zip(x, z, strict=True))])
         columns = [f"R = {accel}: x / z of iteration", *(str(n) for n in range(1, len(rows[0])))]
-        parts.append(_table((columns, rows)))
+        parts.append(markdown_table((columns, rows)))
     return parts
 
 
@@ -256,12 +255,6 @@ def _spread(by_seed: Sequence[float]) -> str:
     low, high = min(by_seed), max(by_seed)
     mean = f"{np.mean(by_seed):.2f}"
     return mean if f"{low:.2f}" == f"{high:.2f}" else f"{mean} ({low:.2f} - {high:.2f})"
-
-
-def _table(table: Table) -> str:
-    columns, rows = table
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _csv(names: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kascade.benchmarks.motion import MotionPlan, MotionRow, run_motion
+from kascade.benchmarks.tables import markdown_table
 from kascade.data.atomic import atomic_output, refuse_existing
 from kascade.errors import ConfigError
 from kascade.recon.outputs import make_folder
@@ -131,8 +132,7 @@ def motion_markdown(rows: Sequence[MotionRow]) -> str:
     """All tables."""
     parts = []
     for heading, columns, lines in motion_tables(rows):
-        table = [columns, ["---"] * len(columns), *lines]
-        parts.append(f"### {heading}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in table))
+        parts.append(f"### {heading}\n\n{markdown_table((columns, lines))}")
     return "\n\n".join(parts) + "\n"
 
 

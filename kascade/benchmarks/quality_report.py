@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from kascade.benchmarks.quality import CaseResult, QualityRow
 from kascade.benchmarks.quality_cases import Case
+from kascade.benchmarks.tables import markdown_table
 from kascade.report.canvas import upper_limit
 from kascade.report.figures import comparison
 from kascade.report.grid import Panel, image_grid
@@ -84,12 +85,7 @@ def quality_markdown(results: Sequence[CaseResult]) -> str:
         "",
     ]
     if lines:
-        text += [
-            f"| {' | '.join(columns)} |",
-            f"|{'---|' * len(columns)}",
-            *(f"| {' | '.join(x)} |" for x in lines),
-            "",
-        ]
+        text += [markdown_table((columns, lines)), ""]
     text += ["| case | what | slices |", "|---|---|---|"]
     text += [f"| {r.case.name} | {r.case.title} | {len(r.references)} |" for r in results]
     problems = [problem for result in results for problem in result.problems]

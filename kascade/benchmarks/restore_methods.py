@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kascade.benchmarks.planning import shipped_recipe
 from kascade.errors import ConfigError
 from kascade.train.recipe import with_training
 from kascade.train.restoration.recipe import RestorationRecipe
@@ -80,7 +81,7 @@ def base_recipes(
     """
     found = []
     for path, name, kind in ((recipe, "cag-cyclic", "cag"), (classifier, "cag-classifier", "classifier")):
-        place = _shipped(name) if path is None else path
+        place = shipped_recipe(name) if path is None else path
         loaded, _ = load_task(place)
         if not isinstance(loaded, RestorationRecipe) or loaded.model.kind != kind:
             raise ConfigError(f"{place}: expected a recipe of restoration with the model {kind}")
@@ -123,10 +124,3 @@ def method_recipe(base: RestorationRecipe, method: RestoreMethod, seed: int, cla
 
 
 _OF_CAG = ("explain", "drop", "times_input", "equal_layers")
-
-
-def _shipped(name: str) -> Path:
-    path = Path(__file__).parents[2] / "recipes" / f"{name}.yaml"
-    if not path.is_file():
-        raise ConfigError(f"recipes/{name}.yaml came not with this installation; name a copy with --recipe")
-    return path

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
@@ -17,16 +13,12 @@ from kascade.benchmarks.restore_explain import LocalCase
 from kascade.benchmarks.restore_lowfield import LowField
 from kascade.benchmarks.restore_methods import ABLATION, PEERS
 from kascade.benchmarks.restore_tests import MIXTURES, ImageRow, RestoreTest
-from kascade.data.atomic import atomic_output
+from kascade.benchmarks.tables import Table, gain_text, markdown_table, rows_csv, spread_text
 from kascade.data.degradation import LABELS, SEVERITIES, SOURCES
 from kascade.report.restoration_score import NO_REFERENCE, roc_auc
 from kascade.train.restoration.recipe import RestorationRecipe
 
-__all__ = ["RestoreResults", "read_rows", "restore_csv", "restore_markdown", "summary_table", "write_rows"]
-
-Table = tuple[list[str], list[list[str]]]
-COLUMNS = [field.name for field in fields(ImageRow)]
-TEXT = ("subject", "mixture", "severity")
+__all__ = ["RestoreResults", "restore_csv", "restore_markdown", "summary_table"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,31 +50,9 @@ class RestoreResults:
     machine: str
 
 
-def write_rows(path: Path, rows: Iterable[ImageRow]) -> None:
-    """Write scores of one training as CSV, whole or not at all."""
-    with atomic_output(path, force=True) as beside, open(beside, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
-
-
-def read_rows(path: Path) -> list[ImageRow]:
-    """Read what `write_rows` wrote."""
-    with open(path, newline="", encoding="utf-8") as file:
-        return [ImageRow(**{name: _typed(name, line[name]) for name in COLUMNS}) for line in csv.DictReader(file)]
-
-
 def restore_csv(results: RestoreResults) -> str:
     """Every score as text of comma-separated values."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["method", "seed", *COLUMNS])
-    for method, by_seed in results.rows.items():
-        for seed, rows in by_seed.items():
-            for row in rows:
-                values = asdict(row).values()
-                writer.writerow([method, seed, *(f"{v:.6g}" if isinstance(v, float) else v for v in values)])
-    return text.getvalue()
+    return rows_csv(ImageRow, results.rows)
 
 
 def summary_table(results: RestoreResults, names: Sequence[str]) -> Table:
@@ -96,7 +66,7 @@ def summary_table(results: RestoreResults, names: Sequence[str]) -> Table:
         if name not in results.rows:
             continue
         by_seed = [_degraded(rows) for rows in results.rows[name].values()]
-        cells = [_spread([[getattr(row, key) for row in rows] for rows in by_seed], form) for key, form in _FORMS]
+        cells = [spread_text([[getattr(row, key) for row in rows] for rows in by_seed], form) for key, form in _FORMS]
         hours = [value for (method, _), value in results.hours.items() if method == name]
         lines.append(
             [name, *cells, _gain(results, name, MIXTURES), str(len(by_seed)), f"{np.mean(hours):.2f}" if hours else "-"]
@@ -167,9 +137,8 @@ def restore_markdown(results: RestoreResults, local: Sequence[LocalCase], low: S
     sections += [(f"Without a reference, {case.name}", _low_table(case)) for case in low]
     if local:
         sections.append(("Explanations of images that are degraded within a disk only", _local_table(local)))
-    for title, (heads, lines) in sections:
-        text += [f"## {title}", "", f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
-        text += [*(f"| {' | '.join(line)} |" for line in lines), ""]
+    for title, table in sections:
+        text += [f"## {title}", "", markdown_table(table), ""]
     return "\n".join(text)
 
 
@@ -181,13 +150,7 @@ def _degraded(rows: Sequence[ImageRow]) -> list[ImageRow]:
 
 
 def _alone(by_seed: Sequence[Sequence[ImageRow]]) -> list[str]:
-    return [_spread([[getattr(row, key) for row in rows] for rows in by_seed], ".4g") for key in NO_REFERENCE]
-
-
-def _spread(by_seed: Sequence[Sequence[float]], form: str) -> str:
-    """Mean and standard deviation over images, each averaged over seeds."""
-    images = np.mean(np.array(by_seed), axis=0)
-    return f"{images.mean():{form}} ± {images.std():{form}}"
+    return [spread_text([[getattr(row, key) for row in rows] for rows in by_seed], ".4g") for key in NO_REFERENCE]
 
 
 def _mean_psnr(results: RestoreResults, name: str, mixtures: Sequence[str], severity: str | None = None) -> list[float]:
@@ -202,9 +165,7 @@ def _gain(results: RestoreResults, name: str, mixtures: Sequence[str], severity:
     if name == "degraded":
         return "-"
     before = _mean_psnr(results, "degraded", mixtures, severity)[0]
-    gains = [value - before for value in _mean_psnr(results, name, mixtures, severity)]
-    spread = f" ± {np.std(gains, ddof=1):.2f}" if len(gains) > 1 else ""
-    return f"{np.mean(gains):+.2f}{spread}"
+    return gain_text([value - before for value in _mean_psnr(results, name, mixtures, severity)])
 
 
 def _low_table(case: LowField) -> Table:
@@ -221,7 +182,3 @@ def _local_table(local: Sequence[LocalCase]) -> Table:
         for source, values in sources.items()
     ]
     return ["source", "explanation in the disk / elsewhere in the head (geometric mean)", "worst subject"], lines
-
-
-def _typed(name: str, text: str) -> Any:
-    return text if name in TEXT else int(text) if name == "slice" else float(text)

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import copy
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from kascade.benchmarks.planning import chosen_methods, data_folder, held_out_files
 from kascade.benchmarks.restore_explain import explain_locally
 from kascade.benchmarks.restore_figures import examples_figure, explanations_figure, low_field_figure
 from kascade.benchmarks.restore_lowfield import LowField, restore_low_field
 from kascade.benchmarks.restore_methods import CLASSIFIER, METHODS, RestoreMethod, base_recipes, method_recipe
-from kascade.benchmarks.restore_report import RestoreResults, read_rows, restore_csv, restore_markdown, write_rows
+from kascade.benchmarks.restore_report import RestoreResults, restore_csv, restore_markdown
 from kascade.benchmarks.restore_tests import ImageRow, RestoreTest, classify_tests, make_tests, score_network
+from kascade.benchmarks.trainings import kept_rows, same_volumes, scores_path, train_to_the_end
 from kascade.data.atomic import refuse_existing
-from kascade.errors import ConfigError
 from kascade.nets.cag import CAG
 from kascade.recon.outputs import all_or_none, make_folder
 from kascade.recon.restoration import load_restorer
@@ -25,7 +24,6 @@ from kascade.report.canvas import save_figure
 from kascade.train.environment import machine
 from kascade.train.restoration.data import CleanVolume, RestorationData, read_clean
 from kascade.train.restoration.recipe import RestorationRecipe
-from kascade.train.run import check_run, train
 
 __all__ = ["RestorePlan", "plan_restore", "run_restore"]
 
@@ -103,15 +101,9 @@ def plan_restore(
     ConfigError
         If there is no data or no such method, or a recipe is wrong.
     """
-    if data is None or not data.is_dir():
-        raise ConfigError(f"{data or 'no data'}: --data or $KASCADE_DATA must name the folder of the recipes' volumes")
-    known = {method.name: method for method in METHODS}
-    unknown = [name for name in methods if name not in known]
-    if unknown:
-        raise ConfigError(f"method {unknown[0]!r}: expected one of {', '.join(known)}")
+    folder, chosen = data_folder(data), chosen_methods(methods, METHODS)
     networks, front = base_recipes(recipe, classifier, steps)
-    chosen = tuple(method for method in METHODS if not methods or method.name in methods)
-    return RestorePlan(networks, front, chosen, tuple(range(1, seeds + 1)), slices, data)
+    return RestorePlan(networks, front, chosen, tuple(range(1, seeds + 1)), slices, folder)
 
 
 def run_restore(
@@ -178,46 +170,24 @@ def run_restore(
 
 
 def _trained(recipe: RestorationRecipe, data: RestorationData, folder: Path, force: bool, told: Tell) -> Path:
-    """Train, go on with what was stopped, or take what has ended; gives the weights of the last step.
-
-    The best weights are those of the highest validation score, which each method may have at another step; all are
-    compared at the end of the same budget.
-    """
-    own = copy.copy(data)  # the same volumes, other random numbers
-    own.config, own.seed = recipe.data, recipe.training.seed
-    try:
-        check_run(recipe, folder, resume=True)
-        resume = True
-    except ConfigError:
-        if not force:
-            raise
-        resume = False
-    name = folder.name
-    train(recipe, own, folder, resume=resume, force=not resume, told=lambda line: told(f"{name}: {line}"))
-    return folder / "last.safetensors"
+    """Weights of the last step."""
+    own = same_volumes(data, recipe.data, recipe.training.seed)
+    return train_to_the_end(recipe, own, folder, force, told)
 
 
 def _tested(weights: Path, tests: Sequence[RestoreTest]) -> list[ImageRow]:
     """Scores of a training, kept beside its weights."""
-    digest = hashlib.sha256(weights.read_bytes() + repr([(t.subject, t.slice) for t in tests]).encode()).hexdigest()
-    path = weights.with_name(f"scores-{digest[:12]}.csv")
-    if not path.exists():
-        write_rows(path, score_network(load_restorer(weights).model, tests))
-    return read_rows(path)
+    path = scores_path(weights.parent, weights, [(test.subject, test.slice) for test in tests])
+    return kept_rows(path, ImageRow, lambda: score_network(load_restorer(weights).model, tests))
 
 
 def _test_volumes(plan: RestorePlan) -> list[CleanVolume]:
     """Volumes that the recipe names as `test`: of all its sources."""
     config = plan.recipe.data
-    found = []
-    for source in config.sources:
-        place = plan.data / source.folder
-        for path in sorted(place.glob(source.files)):
-            if any(text in path.relative_to(place).as_posix() for text in source.test):
-                found.append(read_clean(path, config.matrix, config.slices, source.orientations[0]))
-    if not found:
-        raise ConfigError("the recipe names no test volumes that are there (data.sources.test)")
-    return found
+    return [
+        read_clean(path, config.matrix, config.slices, source.orientations[0])
+        for source, path in held_out_files(config.sources, plan.data)
+    ]
 
 
 def _write(

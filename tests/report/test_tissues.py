@@ -67,5 +67,7 @@ def test_scores_of_a_restored_volume() -> None:
     assert worse["ssim"] < 0.95 and worse["ssim_slices"] < 0.95 and worse["dice_gray"] < 0.95
     error = np.sqrt(np.mean((0.5 * (image - np.roll(image, 2, 2))) ** 2))
     assert worse["psnr"] == pytest.approx(20 * np.log10(image.max() / error), abs=1e-3)
+    known = np.zeros(image.shape, dtype=np.uint8)
+    assert superres_scores(image, image, -1, labels=known)["dice_mean"] == 0
     with pytest.raises(ShapeError):
         superres_scores(image, image[1:], -1)

@@ -15,11 +15,12 @@ from kascade.physics.interpolation import cubic_interpolation
 from kascade.recon.superres.grid import FineGrid, fine_grid
 from kascade.unroll.adapter import apply_to_any_size
 
-__all__ = ["LAM", "across_images", "head_box", "resimulation_error", "super_resolve"]
+__all__ = ["LAM", "across_images", "head_box", "make_consistent", "resimulation_error", "super_resolve"]
 
 LAM = 20.0
 """Strength of data consistency: re-simulated slices come to within a few thousandths of the measured ones."""
 
+_TOLERANCE = 1e-5  # of the solve
 _MARGIN = 8  # px around the head
 _BACKGROUND = 0.02  # of the 99th percentile, below which a voxel is no head
 
@@ -93,11 +94,52 @@ def super_resolve(
             if network is not None:
                 x = _restored(network, x, part, box, grid, scale)
             if lam is not None:
-                x = regularized_sense(E, y, x, lam, tol=1e-5).image
+                x = regularized_sense(E, y, x, lam, tol=_TOLERANCE).image
             images[part] = x.cpu()
             if watch is not None:
                 watch(part.stop, len(images))
     return replace(thick, data=fine, affine=grid.affine, spacing_mm=grid.spacing_mm(thick))
+
+
+def make_consistent(
+    fine: Volume,
+    thick: Volume,
+    factor: int,
+    *,
+    axis: str | None = None,
+    profile: str = "gaussian",
+    lam: float = LAM,
+    batch: int = 8,
+    device: torch.device | str = "cpu",
+) -> Volume:
+    """Pull a restored volume back to the measured slices, as `super_resolve` does where it is given `lam`.
+
+    Parameters
+    ----------
+    fine : Volume
+        What `super_resolve` made of `thick` with lam=None.
+    thick, factor, axis, profile, lam, batch, device
+        As there.
+
+    Returns
+    -------
+    Volume
+        On the same grid.
+
+    Raises
+    ------
+    ConfigError
+        If `fine` is not on a grid `factor` times as fine as `thick`.
+    """
+    grid = fine_grid(thick, factor, axis, like=fine)
+    out = torch.zeros(grid.shape)
+    images, priors, slices = (across_images(data, grid.axis) for data in (out, fine.data, thick.data))
+    E = grid.operator(slices.shape[1], slices.shape[2], profile).to(device)
+    with torch.inference_mode():
+        for part in _parts(len(images), batch):
+            x, y = priors[part].to(device), slices[part].to(device)
+            images[part] = regularized_sense(E, y, x, lam, tol=_TOLERANCE).image.cpu()
+    return replace(fine, data=out)
 
 
 def resimulation_error(

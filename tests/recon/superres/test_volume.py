@@ -10,6 +10,7 @@ from kascade.data.nifti import Volume, read_volume
 from kascade.data.simulation.thick import simulate_thick
 from kascade.errors import ConfigError
 from kascade.recon.superres import fine_grid, resimulation_error, super_resolve
+from kascade.recon.superres.volume import LAM, make_consistent
 from kascade.report import psnr
 
 
@@ -67,6 +68,17 @@ def test_the_slices_undo_what_a_network_spoils() -> None:
     assert resimulation_error(spoilt, thick, 4) > 0.02
     assert resimulation_error(pulled, thick, 4) < 0.01
     assert psnr(pulled.data, truth.data) > psnr(spoilt.data, truth.data)
+
+
+def test_a_restored_volume_can_be_made_consistent_afterwards() -> None:
+    truth = volume(21, 22, 25)
+    thick = simulate_thick(truth, 4, "y")
+    given, consistent = (super_resolve(thick, 4, network=Blur(), axis="y", like=truth, lam=lam) for lam in (None, LAM))
+    found = make_consistent(given, thick, 4, axis="y", batch=5)
+    torch.testing.assert_close(found.data, consistent.data, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(found.affine, consistent.affine)
+    with pytest.raises(ConfigError):
+        make_consistent(thick, thick, 4, axis="y")
 
 
 def test_batches_tiles_and_amplitude_do_not_matter() -> None:
