@@ -48,13 +48,13 @@ class SuperResMethod:
         return self.name.lower().replace(" ", "-")
 
 
-# A step of each network takes about as long as one of the TransMRSR of recipes/transmrsr.yaml: on one core 1.8 to 2.2 s
-# for an image of 128 x 128. With as many parameters as it has, which lie at low resolutions, none would be affordable.
+# A step of each network takes about as long as one of the TransMRSR of recipes/transmrsr.yaml: on one core 1.0 to 1.3 s
+# for six images of 64 x 64. With as many parameters as it has, which lie at low resolutions, none would be affordable.
 METHODS = (
     SuperResMethod(CUBIC, ""),
-    SuperResMethod("EDSR", "edsr", {"width": 64, "blocks": 8}),
-    SuperResMethod("SwinIR", "swinir", {"width": 32, "groups": 4, "depth": 2}),
-    SuperResMethod("Restormer", "restormer", {"width": 24, "blocks": [1, 2, 2, 4], "refinement": 1}),
+    SuperResMethod("EDSR", "edsr", {"width": 56, "blocks": 8}),
+    SuperResMethod("SwinIR", "swinir", {"width": 32, "groups": 2, "depth": 2}),
+    SuperResMethod("Restormer", "restormer", {"width": 16, "blocks": [1, 2, 2, 4], "refinement": 1}),
     SuperResMethod("TransMRSR"),
     SuperResMethod("no prior", prior={"file": None, "freeze": False}),
     SuperResMethod("no truncation", options={"truncation": False}),
