@@ -10,6 +10,7 @@ from kascade.benchmarks.speed_task import (
     ACS,
     ITERATIONS,
     LAMBDA,
+    TOLERANCE,
     WAVELET_WEIGHT,
     Inputs,
     NotInstalledError,
@@ -48,8 +49,10 @@ def sense(inputs: Inputs, case: str, device: str) -> Task:
     warnings.simplefilter("ignore", ConvergenceWarning)
     maps, mask, y = (torch.from_numpy(a).to(device) for a in (inputs.maps, inputs.mask(case), inputs.kspace))
 
+    tol, most = TOLERANCE.get(case, 0.0), ITERATIONS[case]
+
     def call() -> torch.Tensor:
-        return regularized_sense(Encoding(maps, mask), y, lam=LAMBDA, tol=0.0, max_iter=ITERATIONS[case]).image
+        return regularized_sense(Encoding(maps, mask), y, lam=LAMBDA, tol=tol, max_iter=most).image
 
     return torch_task(call, device)
 
@@ -164,6 +167,7 @@ CASES = {
     "gram-columns": gram,
     "gram-2d": gram,
     "sense": sense,
+    "sense-1e-4": sense,
     "gram-batch": gram_batch,
     "sense-batch": sense_batch,
     "dc-batch": sense_batch,

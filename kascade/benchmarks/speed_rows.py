@@ -51,6 +51,7 @@ CASES: Mapping[str, Case] = {
         "E^H E, a slice of a batch with own maps", ("mrpro", "sigpy", "fastmri-style", TORCH, COPY), gpu_only=True
     ),
     "sense": Case("SENSE, 10 CG iterations, whole call", ("mrpro", "bart", "sigpy"), gpu_peers=(TORCH,)),
+    "sense-1e-4": Case("SENSE to a relative residual of 1e-4, whole call", ("sigpy",), gpu_peers=(TORCH,)),
     "sense-batch": Case("SENSE, 10 CG iterations, a slice of a batch", (TORCH,), gpu_only=True),
     "dc-batch": Case("data consistency to 1e-3, a slice of a batch", (TORCH,), gpu_only=True),
     "espirit": Case("ESPIRiT, one set, 24 x 24 calibration", ("bart", "sigpy")),

@@ -42,7 +42,8 @@ __all__ = [
 ACCELERATION = 4
 ACS = 24
 LAMBDA = 5.0
-ITERATIONS = {"sense": 10, "sense-batch": 10, "wavelet": 50}
+ITERATIONS = {"sense": 10, "sense-1e-4": 500, "sense-batch": 10, "wavelet": 50}
+TOLERANCE = {"sense-1e-4": 1e-4}  # relative residual at which CG stops; of other cases none, they run all iterations
 BATCH_SLICES, BATCH_BYTES = (
     8,
     200e6,

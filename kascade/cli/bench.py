@@ -43,8 +43,8 @@ def speed(
         typer.Option(
             "--case",
             metavar="NAME",
-            help="gram-columns, gram-2d, sense, espirit, wavelet, model, train-step, import or help; on a GPU also "
-            "gram-batch, sense-batch, dc-batch and cascade; may be given again. (default: all)",
+            help="gram-columns, gram-2d, sense, sense-1e-4, espirit, wavelet, model, train-step, import or help; on a "
+            "GPU also gram-batch, sense-batch, dc-batch and cascade; may be given again. (default: all)",
         ),
     ] = None,
     peer: Annotated[

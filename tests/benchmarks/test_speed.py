@@ -23,7 +23,7 @@ from kascade.benchmarks.speed_worker import IMPLEMENTATIONS, serve
 from kascade.errors import ConfigError, KascadeError
 
 SIZE = (3, 40, 32)  # coils, rows, columns
-COMPARED = ["gram-columns", "gram-2d", "sense"]
+COMPARED = ["gram-columns", "gram-2d", "sense", "sense-1e-4"]
 
 
 # --- the implementations --------------------------------------------------------------------------------------------
