@@ -102,7 +102,8 @@ class TransMRSR(nn.Module):
     encoder_features : bool
         Modulate the decoder by the encoder's features at all resolutions (without: latents alone).
     skip : bool
-        Add the shallow features to those of the decoder.
+        Add the shallow features to those of the decoder. These then have a learned share, which begins at 0.01: they
+        are ten times as strong as the shallow ones, and drown them for hundreds of steps otherwise.
 
     Notes
     -----
@@ -131,7 +132,7 @@ class TransMRSR(nn.Module):
     ) -> None:
         super().__init__()
         self.size, self.stride = size, size
-        self.skip, self.out_channels = skip, out_channels
+        self.out_channels = out_channels
         self.shallow = _residual_convolutions(in_channels, width)
         self.decoder = StyleSynthesis(size, width, max_width, latent)
         plan, deepest = self.decoder.widths, self.decoder.widths[4]
@@ -142,6 +143,7 @@ class TransMRSR(nn.Module):
         self.modulate = nn.ModuleDict({str(r): ScaleAndShift(c) for r, c in plan.items() if r < size})
         if not encoder_features:
             self.modulate = nn.ModuleDict()
+        self.share = nn.Parameter(torch.tensor(0.01)) if skip else None
         self.restore = _residual_convolutions(width, width)
         self.output = nn.Conv2d(width, out_channels, 1)
 
@@ -151,8 +153,8 @@ class TransMRSR(nn.Module):
         encoded = self.encoder(shallow.permute(0, 2, 3, 1))
         deep = self.decoder(self._latents(encoded[4]), lambda r, features: self._adjusted(r, features, encoded))
         features = deep[-1].permute(0, 3, 1, 2)
-        if self.skip:
-            features = features + shallow
+        if self.share is not None:
+            features = shallow + self.share * features
         out: Tensor = x[:, : self.out_channels] + self.output(self.restore(features))
         return out
 
