@@ -23,7 +23,7 @@ def restore(
             "--model",
             metavar="NAME|FILE",
             help="Trained network: a file, or a name of kascade models; with --factor also cubic: no network, "
-            "interpolation made consistent. (default: cag, with --factor transmrsr)",
+            "interpolation made consistent. (default: cag, with --factor edsr-thick)",
         ),
     ] = None,
     factor: Annotated[
@@ -56,12 +56,12 @@ def restore(
 
     kascade restore scan.nii.gz -o clean.nii.gz --model cag --explain
 
-    kascade restore thick.nii.gz -o iso.nii.gz --model transmrsr --factor 4
+    kascade restore thick.nii.gz -o iso.nii.gz --factor 4
     """
     if factor is not None:
         if explain:
             raise ConfigError("--explain is for restoration without --factor; leave one of them out")
-        _super_resolve(source, output, model or "transmrsr", factor, like, profile, device, force)
+        _super_resolve(source, output, model or "edsr-thick", factor, like, profile, device, force)
         return
     if like is not None or profile != "gaussian":
         raise ConfigError("--like and --profile are for thick slices; add --factor")
