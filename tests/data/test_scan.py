@@ -278,7 +278,8 @@ def test_several_workers_read_the_right_slices_and_leak_no_handle(tmp_path: Path
         for index, (item, open_files) in enumerate(loader):
             assert torch.equal(item, kspace[index])
             handles.append(int(open_files))
-    assert max(handles[24:]) <= max(handles[:24])
+    # Tensors on their way hold handles, too, a few more or less; one leaked by each read would be 12 in each worker.
+    assert max(handles[24:]) < max(handles[:24]) + 6
     del loader
     for index in range(24):
         scan.kspace[index]
