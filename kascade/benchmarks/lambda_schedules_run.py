@@ -30,6 +30,7 @@ from kascade.report.figures import save_figure
 from kascade.train.environment import machine
 from kascade.train.examples import TrainingData
 from kascade.train.recipe import Recipe
+from kascade.train.run import silent
 
 __all__ = ["LambdaPlan", "plan_lambda", "run_lambda"]
 
@@ -154,7 +155,7 @@ def run_lambda(
     KascadeError
         If a training fails.
     """
-    tell = progress or _silent
+    tell = progress or silent
     make_folder(folder)
     for path in plan.outputs(folder):
         refuse_existing(path, force)
@@ -165,7 +166,7 @@ def run_lambda(
     tell("simulating test scans")
     probes = make_probes(plan.recipe, plan.data)
     noise = [make_noise_probe(accel) for accel in ACCELERATIONS]
-    trainings = _trainings(plan, folder, force, probes, noise, tell, told or _silent)
+    trainings = _trainings(plan, folder, force, probes, noise, tell, told or silent)
     sweeps = {}
     for name in plan.sweeps:
         tell(f"sweep of plain SENSE, {name} scans")
@@ -232,7 +233,3 @@ def _write(results: LambdaResults, plan: LambdaPlan, folder: Path, force: bool) 
                 path.write_text(texts[path.name], encoding="utf-8")
             else:
                 save_figure(figures[path.name], path)
-
-
-def _silent(line: str) -> None:
-    """Tell nobody."""

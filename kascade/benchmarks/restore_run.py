@@ -24,6 +24,7 @@ from kascade.report.canvas import save_figure
 from kascade.train.environment import machine
 from kascade.train.restoration.data import CleanVolume, RestorationData, read_clean
 from kascade.train.restoration.recipe import RestorationRecipe
+from kascade.train.run import silent
 
 __all__ = ["RestorePlan", "plan_restore", "run_restore"]
 
@@ -135,7 +136,7 @@ def run_restore(
     KascadeError
         If a training fails.
     """
-    tell, told = progress or _silent, told or _silent
+    tell, told = progress or silent, told or silent
     make_folder(folder / "runs")
     for path in plan.outputs(folder):
         refuse_existing(path, force)
@@ -216,7 +217,3 @@ def _write(
                 path.write_text(texts[path.name], encoding="utf-8")
             else:
                 save_figure(figures[path.name], path)
-
-
-def _silent(line: str) -> None:
-    """Tell nobody."""

@@ -27,6 +27,7 @@ from kascade.recon.superres.volume import LAM
 from kascade.recon.superres.weights import load_superres
 from kascade.report.canvas import save_figure
 from kascade.train.environment import machine
+from kascade.train.run import silent
 from kascade.train.superres.data import ThickSource
 from kascade.train.superres.recipe import SuperResolutionRecipe
 
@@ -133,7 +134,7 @@ def run_superres(
     KascadeError
         If a training fails.
     """
-    tell, told = progress or _silent, told or _silent
+    tell, told = progress or silent, told or silent
     outputs = [folder / name for name in OUTPUTS]
     make_folder(folder / "runs")
     for path in outputs:
@@ -190,7 +191,3 @@ def _tested(
         if test is tests[0] and name not in views:
             views[name] = read_views(path.with_suffix(".npz"))
     return found
-
-
-def _silent(line: str) -> None:
-    """Tell nobody."""

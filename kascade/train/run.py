@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from kascade.train.batches import ExampleSource
 
-__all__ = ["Trained", "check_run", "is_first_process", "train"]
+__all__ = ["Trained", "check_run", "is_first_process", "silent", "train"]
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def train(
     check_run(recipe, folder, resume, force)
     run = RunFolder(Path(folder))
     written = _as_yaml(recipe) if text is None else text
-    note = told if told and is_first_process() else _silent
+    note = told if told and is_first_process() else silent
     state = _saved_state(run) if resume and run.checkpoint.exists() else None
     if state is not None and _has_ended(state, recipe.training):
         note(f"{run.path}: this training has ended (step {state['global_step']}); nothing is left to do")
@@ -242,7 +242,7 @@ def _result(run: RunFolder, best: dict[str, Any]) -> Trained:
     return Trained(run.best, int(best["step"]), scores)
 
 
-def _silent(line: str) -> None:
+def silent(line: str) -> None:
     """Tell nobody."""
 
 

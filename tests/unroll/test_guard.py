@@ -53,14 +53,15 @@ def cascade(z: Tensor, last: float) -> UnrolledSENSE:
 def test_the_best_score_has_nearly_the_least_error(
     coils: int, accel: int, noise: float, wrong: float, seed: int
 ) -> None:
-    """For a prior image whose error has nothing to do with the noise; compared with the worst lambda, too."""
+    """For a prior image whose error has nothing to do with the noise; where it drowns in noise, more roughly."""
     E, y, truth = scan(coils, accel, noise, seed)
     z = truth + wrong * random_complex(ROWS, COLUMNS, seed=seed + 3, dtype=SINGLE)
     lams = [0.1 * 1.5**k for k in range(12)]
     score = cross_validation(E, y, z)
     scores = [score(lam) for lam in lams]
     errors = [float((regularized_sense(E, y, z, lam, tol=1e-4).image - truth).norm()) for lam in lams]
-    assert errors[scores.index(min(scores))] < 1.15 * min(errors) + 0.1 * max(errors)
+    found = errors[scores.index(min(scores))]
+    assert found < 1.15 * min(errors) or (wrong < noise and found < 1.15 * min(errors) + 0.1 * max(errors))
 
 
 def test_a_good_prior_is_left_alone() -> None:
