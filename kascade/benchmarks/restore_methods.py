@@ -117,6 +117,7 @@ def method_recipe(base: RestorationRecipe, method: RestoreMethod, seed: int, cla
         if method.kind == "restormer":
             options = {name: value for name, value in options.items() if name not in _OF_CAG}
         else:
+            content.pop("loss")
             options = dict(method.options)
     content |= {"name": f"{method.folder}-{seed}", "training": training}
     content["model"] = {"kind": method.kind, "options": options}

@@ -26,11 +26,9 @@ class DegradationClassifier(nn.Module):
     ----------
     in_channels : int
         Channels of the images.
-    width, blocks, heads, expansion, norm_bias
+    width, blocks, heads, expansion, norm_bias, bands
         As in `Restormer`.
     """
-
-    stride = 8
 
     def __init__(
         self,
@@ -40,9 +38,11 @@ class DegradationClassifier(nn.Module):
         heads: Sequence[int] = (1, 2, 4, 8),
         expansion: float = 2.66,
         norm_bias: bool = False,
+        bands: bool = False,
     ) -> None:
         super().__init__()
-        self.encoder = RestormerEncoder(in_channels, width, blocks, heads, expansion, norm_bias)
+        self.encoder = RestormerEncoder(in_channels, width, blocks, heads, expansion, norm_bias, bands)
+        self.stride = self.encoder.stride
         self.norm = nn.LayerNorm(8 * width)
         self.head = nn.Linear(8 * width, len(CLEAN_LABEL))
 
@@ -75,7 +75,7 @@ def cross_attention_gradient(
     ----------
     classifier : DegradationClassifier
     x : Tensor
-        (batch, channels, rows, columns), multiples of 8.
+        (batch, channels, rows, columns), multiples of the classifier's `stride`.
     labels : Tensor
         (batch, 4) or (4,).
     drop : float
@@ -139,7 +139,7 @@ class CAG(nn.Module):
     ----------
     in_channels, out_channels : int
         Channels of the images.
-    width, blocks, refinement, heads, expansion, norm_bias
+    width, blocks, refinement, heads, expansion, norm_bias, bands
         As in `Restormer`.
     explain : bool
         Guide the Restormer by the explanation; without, the classifier takes part in training only.
@@ -151,8 +151,6 @@ class CAG(nn.Module):
     Jiang et al., Explanation-driven Cyclic Learning for High-Quality Brain MRI Reconstruction from Unknown Degradation,
     MICCAI 2024. Defaults are the paper's size.
     """
-
-    stride = 8
 
     def __init__(
         self,
@@ -168,15 +166,17 @@ class CAG(nn.Module):
         drop: float = 0.9,
         times_input: bool = False,
         equal_layers: bool = True,
+        bands: bool = False,
     ) -> None:
         super().__init__()
         if not 0 <= drop < 1:
             raise ValueError(f"drop must be at least 0 and below 1, got {drop}")
         self.explain, self.drop, self.times_input, self.equal_layers = explain, drop, times_input, equal_layers
-        self.classifier = DegradationClassifier(in_channels, width, blocks, heads, expansion, norm_bias)
+        self.classifier = DegradationClassifier(in_channels, width, blocks, heads, expansion, norm_bias, bands)
+        self.stride = self.classifier.stride
         self.classifier.requires_grad_(False)
         self.restorer = Restormer(
-            in_channels, out_channels, width, blocks, refinement, heads, expansion, norm_bias, guided=explain
+            in_channels, out_channels, width, blocks, refinement, heads, expansion, norm_bias, explain, bands
         )
 
     def explanation(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -186,7 +186,7 @@ class CAG(nn.Module):
         return cross_attention_gradient(self.classifier, x, labels, self.drop, self.times_input, self.equal_layers)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Restore (batch, channels, rows, columns), multiples of 8; `labels` (batch, 4) where they are known."""
+        """Restore (batch, channels, rows, columns), multiples of `stride`; `labels` (batch, 4) where they are known."""
         out: Tensor = self.restorer(x, self.explanation(x, labels) if self.explain else None)
         return out
 

@@ -8,7 +8,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from kascade.nets.bands import WINDOWS, detail_bands
+
 __all__ = ["Restormer", "RestormerBlock", "RestormerEncoder"]
+
+
+DETAIL = 0.01
+"""What counts as weak detail, see `RestormerEncoder`, where bright tissue is 1 and air 0 or -1."""
+
+CORRECTION = 0.05
+"""Unit of the corrections of a network that works on bands."""
 
 
 class ChannelNorm(nn.Module):
@@ -24,10 +33,22 @@ class ChannelNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalize (batch, channels, rows, columns)."""
-        variance, mean = torch.var_mean(x, dim=1, correction=0, keepdim=True)
-        centered = x if self.bias is None else x - mean
-        x = centered * torch.rsqrt(variance + 1e-5) * self.weight[:, None, None]
-        return x if self.bias is None else x + self.bias[:, None, None]
+        centered = x - x.mean(1, keepdim=True)
+        scale = torch.rsqrt(centered.square().mean(1, keepdim=True) + 1e-5)  # twice as fast as var_mean on a CPU
+        if self.bias is None:
+            return x * (scale * self.weight[:, None, None])
+        return centered * (scale * self.weight[:, None, None]) + self.bias[:, None, None]
+
+
+class PointwiseConv(nn.Conv2d):
+    """1 x 1 convolution without bias, as a product of matrices: on a CPU twice as fast at few channels."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Mix the channels of (batch, in_channels, rows, columns)."""
+        return (self.weight[:, :, 0, 0] @ x.flatten(2)).unflatten(-1, x.shape[-2:])
 
 
 class TransposedAttention(nn.Module):
@@ -41,9 +62,9 @@ class TransposedAttention(nn.Module):
         super().__init__()
         self.heads = heads
         self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
-        self.qkv = nn.Conv2d(channels, 3 * channels, 1, bias=False)
+        self.qkv = PointwiseConv(channels, 3 * channels)
         self.depthwise = nn.Conv2d(3 * channels, 3 * channels, 3, padding=1, groups=3 * channels, bias=False)
-        self.project = nn.Conv2d(channels, channels, 1, bias=False)
+        self.project = PointwiseConv(channels, channels)
         self.keep_attention = False
         self.attention: Tensor | None = None
 
@@ -64,9 +85,9 @@ class GatedFeedForward(nn.Module):
     def __init__(self, channels: int, expansion: float) -> None:
         super().__init__()
         hidden = int(channels * expansion)
-        self.expand = nn.Conv2d(channels, 2 * hidden, 1, bias=False)
+        self.expand = PointwiseConv(channels, 2 * hidden)
         self.depthwise = nn.Conv2d(2 * hidden, 2 * hidden, 3, padding=1, groups=2 * hidden, bias=False)
-        self.project = nn.Conv2d(hidden, channels, 1, bias=False)
+        self.project = PointwiseConv(hidden, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Transform (batch, channels, rows, columns) pixel neighborhood by pixel neighborhood."""
@@ -108,7 +129,9 @@ def _stage(channels: int, count: int, heads: int, expansion: float, norm_bias: b
 class RestormerEncoder(nn.Module):
     """The first half of a Restormer: patch embedding, then four levels of blocks, the last being the bottleneck.
 
-    Parameters are those of `Restormer`.
+    With `bands` it sees an image in units of `DETAIL` as bands of fine, middle and coarse detail, companded, and each
+    2 x 2 pixels as channels (pixel unshuffle): weak ghosts and noise stand beside strong edges from the first step on,
+    and there is a quarter of the pixels. The other parameters are those of `Restormer`.
     """
 
     def __init__(
@@ -119,10 +142,13 @@ class RestormerEncoder(nn.Module):
         heads: Sequence[int],
         expansion: float,
         norm_bias: bool,
+        bands: bool = False,
     ) -> None:
         super().__init__()
+        self.bands, self.stride = bands, 16 if bands else 8
         widths = [width * 2**level for level in range(4)]
-        self.embed = nn.Conv2d(in_channels, width, 3, padding=1, bias=False)
+        seen = in_channels * (len(WINDOWS) + 1) * 4 if bands else in_channels
+        self.embed = nn.Conv2d(seen, width, 3, padding=1, bias=False)
         self.stages = nn.ModuleList(
             _stage(w, n, h, expansion, norm_bias) for w, n, h in zip(widths, blocks, heads, strict=True)
         )
@@ -134,10 +160,12 @@ class RestormerEncoder(nn.Module):
         return [module for module in self.modules() if isinstance(module, RestormerBlock)]
 
     def forward(self, x: Tensor, inputs: list[Tensor] | None = None) -> list[Tensor]:
-        """Features of the four levels, from full resolution to the bottleneck, (batch, channels, rows, columns).
+        """Features of the four levels, from the finest to the bottleneck, (batch, channels, rows, columns).
 
         Each block's input is appended to `inputs`, where that is given.
         """
+        if self.bands:
+            x = F.pixel_unshuffle(torch.cat(detail_bands(x / DETAIL), dim=1), 2)
         features = self.embed(x)
         levels = []
         for level, stage in enumerate(self.stages):
@@ -171,13 +199,19 @@ class Restormer(nn.Module):
         Layer normalization with bias (the paper's choice for deblurring) or without (for denoising).
     guided : bool
         Let a map, see `forward`, weigh the features that the encoder hands to the decoder.
+    bands : bool
+        Work on half the resolution, on bands of detail, see `RestormerEncoder`: not in the paper; it learns much faster
+        where the degradation is weak beside the image.
+
+    Attributes
+    ----------
+    stride : int
+        Rows and columns must be multiples of it: 8, with bands 16.
 
     References
     ----------
     Zamir et al., Restormer, CVPR 2022. Defaults are the paper's denoising configuration.
     """
-
-    stride = 8
 
     def __init__(
         self,
@@ -190,13 +224,15 @@ class Restormer(nn.Module):
         expansion: float = 2.66,
         norm_bias: bool = False,
         guided: bool = False,
+        bands: bool = False,
     ) -> None:
         super().__init__()
         widths = [width * 2**level for level in range(4)]
-        self.encoder = RestormerEncoder(in_channels, width, blocks, heads, expansion, norm_bias)
+        self.encoder = RestormerEncoder(in_channels, width, blocks, heads, expansion, norm_bias, bands)
+        self.bands, self.stride = bands, self.encoder.stride
         self.up = nn.ModuleList(_up(w) for w in reversed(widths[1:]))
         # Skips are concatenated; levels 3 and 2 reduce the channels again, level 1 keeps twice its width.
-        self.reduce = nn.ModuleList(nn.Conv2d(2 * w, w, 1, bias=False) for w in reversed(widths[1:3]))
+        self.reduce = nn.ModuleList(PointwiseConv(2 * w, w) for w in reversed(widths[1:3]))
         self.decoder = nn.ModuleList(
             _stage(w, n, h, expansion, norm_bias)
             for w, n, h in zip(
@@ -204,12 +240,12 @@ class Restormer(nn.Module):
             )
         )
         self.refinement = _stage(2 * width, refinement, heads[0], expansion, norm_bias)
-        self.last = nn.Conv2d(2 * width, out_channels, 3, padding=1, bias=False)
+        self.last = nn.Conv2d(2 * width, out_channels * (4 if bands else 1), 3, padding=1, bias=False)
         nn.init.zeros_(self.last.weight)
         self.guidance = nn.Parameter(torch.zeros(3)) if guided else None
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
-        """Map (batch, in_channels, rows, columns), multiples of 8, to (batch, out_channels, rows, columns).
+        """Map (batch, in_channels, rows, columns), multiples of `stride`, to (batch, out_channels, rows, columns).
 
         A guide, (batch, 1, rows, columns), scales the skipped features of level l by 1 + g_l guide, g_l being learned.
         """
@@ -223,4 +259,6 @@ class Restormer(nn.Module):
             features = torch.cat((up(features), skip), dim=1)
             features = stage(features if step == 2 else self.reduce[step](features))
         out: Tensor = self.last(self.refinement(features))
+        if self.bands:
+            out = CORRECTION * F.pixel_shuffle(out, 2)
         return out + x[:, : out.shape[1]]

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["ResUNet", "fine_contrast", "smooth_phase"]
+from kascade.nets.bands import WINDOWS, average, detail_bands
 
-WINDOWS = (3, 5)  # pixels over which the bands below are averaged
+__all__ = ["ResUNet", "fine_contrast", "smooth_phase"]
 
 
 class ResUNet(nn.Module):
@@ -78,7 +78,7 @@ class ResUNet(nn.Module):
 
     def _restore(self, x: Tensor) -> Tensor:
         local, unit = fine_contrast(x)
-        features = self.head(torch.cat((*_bands(x / unit), torch.log1p(local / unit)), dim=1))
+        features = self.head(torch.cat((*detail_bands(x / unit), torch.log1p(local / unit)), dim=1))
         skips = []
         for down, shrink in zip(self.down, self.shrink, strict=True):
             features = down(features)
@@ -110,7 +110,7 @@ def fine_contrast(x: Tensor) -> tuple[Tensor, Tensor]:
     padded = F.pad(x, (0, 1, 0, 1), mode="replicate")
     difference = padded[..., :-1, :-1] - padded[..., 1:, :-1] - padded[..., :-1, 1:] + padded[..., 1:, 1:]
     size = difference.abs().mean(1, keepdim=True) / 2
-    local = _average(_average(size, 9), 9)
+    local = average(average(size, 9), 9)
     median = size.flatten(1).median(1).values[:, None, None, None]
     unit = median + 0.05 * size.mean((-2, -1), keepdim=True)
     return local, torch.where(unit > 0, unit, 1)
@@ -124,7 +124,7 @@ def smooth_phase(x: Tensor) -> Tensor:
     x : Tensor
         Real and imaginary part, (batch, 2, rows, columns); where both averages are 0 the factor is 1.
     """
-    mean = _average(_average(x, 5), 5)
+    mean = average(average(x, 5), 5)
     size = torch.linalg.vector_norm(mean, dim=1, keepdim=True)
     one = torch.tensor([1.0, 0.0], dtype=x.dtype, device=x.device)[:, None, None]
     return torch.where(size > 0, mean / torch.where(size > 0, size, 1), one)
@@ -135,20 +135,6 @@ def _turn(x: Tensor, phase: Tensor, sign: int) -> Tensor:
     (real, imag), (cosine, sine) = x.unbind(1), phase.unbind(1)
     sine = sign * sine
     return torch.stack((real * cosine - imag * sine, imag * cosine + real * sine), dim=1)
-
-
-def _bands(u: Tensor) -> list[Tensor]:
-    """Fine to coarse detail, companded; before that they add up to `u`."""
-    bands = []
-    for window in WINDOWS:
-        coarse = _average(u, window)
-        bands.append(u - coarse)
-        u = coarse
-    return [band.sign() * torch.log1p(band.abs()) for band in (*bands, u)]
-
-
-def _average(x: Tensor, window: int) -> Tensor:
-    return F.avg_pool2d(x, window, stride=1, padding=window // 2, count_include_pad=False)
 
 
 class _Residual(nn.Module):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from kascade.nets.resunet import ResUNet, _bands, fine_contrast, smooth_phase
+from kascade.nets.resunet import ResUNet, fine_contrast, smooth_phase
 
 
 @pytest.fixture
@@ -57,11 +57,6 @@ def test_fine_contrast_measures_white_noise_and_ignores_ramps() -> None:
     local, unit = fine_contrast(noise + ramp)
     assert float(unit) == pytest.approx(0.6745 + 0.05 * 0.798, rel=0.02)
     torch.testing.assert_close(local[0, 0, 20:-20, 20:-20].mean(), torch.tensor(0.798), rtol=0.02, atol=0)
-
-
-def test_bands_add_up_before_they_are_companded(image: Tensor) -> None:
-    expanded = [band.sign() * torch.expm1(band.abs()) for band in _bands(image)]
-    torch.testing.assert_close(torch.stack(expanded).sum(0), image)
 
 
 def test_sizes_other_than_multiples_of_the_stride_are_the_adapters_work() -> None:

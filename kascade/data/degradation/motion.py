@@ -73,16 +73,12 @@ def move_lines(images: Tensor, segments: Sequence[Lines], poses: Sequence[Pose])
     Tensor
         complex64, as `images`.
     """
-    return torch.stack([_move_slice(image, segments, poses) if image.any() else image for image in images])
-
-
-def _move_slice(image: Tensor, segments: Sequence[Lines], poses: Sequence[Pose]) -> Tensor:
-    columns = image.shape[-1]
-    across = torch.fft.fft(image)
+    columns = images.shape[-1]
+    across = torch.fft.fft(images)
     kspace = torch.fft.fft(across, dim=-2)
     for segment, (rotation_deg, shift_px) in zip(segments, poses, strict=True):
         lines = torch.from_numpy((segment - columns // 2) % columns)
-        kspace[:, lines] = moved_lines(across, lines, rotation_deg, shift_px)
+        kspace[..., lines] = moved_lines(across, lines, rotation_deg, shift_px)
     out: Tensor = torch.fft.ifft2(kspace)
     return out
 
@@ -96,7 +92,7 @@ def moved_lines(across: Tensor, lines: Tensor, rotation_deg: float, shift_px: tu
     Parameters
     ----------
     across : Tensor
-        Fourier transform of the object along columns, (rows, columns), unshifted.
+        Fourier transform of objects along columns, (..., rows, columns), unshifted.
     lines : Tensor
         int64 (lines,): frequency indices along columns.
     rotation_deg : float
@@ -107,9 +103,9 @@ def moved_lines(across: Tensor, lines: Tensor, rotation_deg: float, shift_px: tu
     Returns
     -------
     Tensor
-        (rows, lines).
+        (..., rows, lines).
     """
-    rows, columns = across.shape
+    rows, columns = across.shape[-2:]
     angle = math.radians(rotation_deg)
     shear = -math.tan(angle / 2)
     y = (torch.arange(rows) - rows // 2)[:, None]

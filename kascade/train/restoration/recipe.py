@@ -111,6 +111,9 @@ class RestorationRecipe(BaseRecipe):
         What examples are made of.
     model : RestorationConfig
         The network.
+    loss : str
+        Of Restormer and CAG: "l1", the mean absolute error, as in their papers, or "relative", the squared error of
+        each example relative to that of its degraded image, which weighs mild degradations like severe ones.
     cycle : CycleConfig
         For "cag" only.
     """
@@ -118,6 +121,7 @@ class RestorationRecipe(BaseRecipe):
     task: Literal["restoration"]
     data: DegradedData
     model: RestorationConfig
+    loss: Literal["l1", "relative"] = "l1"
     cycle: CycleConfig = Field(default_factory=CycleConfig)
 
     @model_validator(mode="after")
@@ -125,6 +129,11 @@ class RestorationRecipe(BaseRecipe):
         kind, training = self.model.kind, self.training
         if kind != "cag" and self.cycle != CycleConfig():
             raise ValueError(f"the section cycle is for the model cag, not for {kind}: leave it out")
+        if kind not in ("restormer", "cag") and self.loss != "l1":
+            raise ValueError(f"the loss {self.loss} is for restormer and cag, {kind} has its own: leave it out")
+        size = self.data.patch or self.data.matrix
+        if self.model.options.get("bands") and any(n % 16 for n in size):
+            raise ValueError(f"a network on bands needs patch (or, without one, matrix) in multiples of 16, got {size}")
         if kind == "cag" and training.ema:
             raise ValueError("cag has a running average of its own (cycle.momentum): set training.ema to 0")
         if kind == "cag" and training.start_from is None:

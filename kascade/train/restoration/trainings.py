@@ -34,6 +34,9 @@ __all__ = [
 
 Batch = Sequence[RestorationExample]
 
+HARMLESS = 0.02
+"""Root mean square error, on the scale [-1, 1], below which "relative" stops to weigh examples alike."""
+
 
 def restoration_training(recipe: RestorationRecipe, data: ExampleSource, restored: bool = False) -> TrainingModule:
     """Training of the kind that the recipe's model needs; `restored` as in `make_training`."""
@@ -92,7 +95,7 @@ class ClassifierTraining(_Training):
 
 
 class RestorationTraining(_Training):
-    """A network that learns from pairs: mean absolute error, or, of HINet's two stages, the negative PSNR.
+    """A network that learns from pairs: the recipe's `loss`, or, of HINet's two stages, the negative PSNR.
 
     Scores are "psnr", "ssim" and "rmse" of the middle slice within the head, see `score_restored`.
     """
@@ -102,7 +105,14 @@ class RestorationTraining(_Training):
         if isinstance(self.model, HINet):
             errors = [F.mse_loss(stage, batch.clean) for stage in self.model.stages(batch.degraded)]
             return torch.stack([10 * torch.log10(error + 1e-8) for error in errors]).sum()
-        return F.l1_loss(self.model(batch.degraded), batch.clean)
+        return self.compared(self.model(batch.degraded), batch)
+
+    def compared(self, restored: Tensor, batch: RestorationExample) -> Tensor:
+        """The recipe's loss of restored images."""
+        if self.recipe.loss == "l1":
+            return F.l1_loss(restored, batch.clean)
+        after, before = ((x - batch.clean).square().mean((1, 2, 3)) for x in (restored, batch.degraded))
+        return (after / (before + HARMLESS**2)).mean()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Score one example."""
@@ -197,9 +207,9 @@ class CyclicTraining(RestorationTraining):
             ) from error
 
     def loss(self, batch: RestorationExample) -> Tensor:
-        """Mean absolute error + `cycle.semantic` x cross-entropy of taking the output for clean."""
+        """The recipe's `loss` + `cycle.semantic` x cross-entropy of taking the output for clean."""
         restored = self.model(batch.degraded, batch.labels)
-        pixels = F.l1_loss(restored, batch.clean)
+        pixels = self.compared(restored, batch)
         if not self.recipe.cycle.semantic:
             return pixels
         clean = restored.new_tensor(CLEAN_LABEL).expand(len(restored), -1)

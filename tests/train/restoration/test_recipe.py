@@ -32,6 +32,8 @@ def test_the_recipes_that_come_with_kascade_are_valid_and_share_their_data() -> 
         ("cag", {}, "cag needs a trained classifier"),
         ("cag", {"training": {"start_from": "x", "ema": 0.9}}, "set training.ema to 0"),
         ("restormer", {"training": {"precision": "bf16"}}, "bf16 is for cascades"),
+        ("hinet", {"loss": "relative"}, "hinet has its own"),
+        ("restormer", {"data": {"patch": [40, 32]}, "model": {"options": {"bands": True}}}, "multiples of 16"),
         ("restormer", {"data": {"patch": [64, 32]}}, "patch .* is larger than matrix"),
         ("restormer", {"data": {"matrix": [50, 40]}}, "multiple of 8"),
         ("restormer", {"data": {"mixtures": {"blur": 1}}}, "expected clean, or some of"),
@@ -50,7 +52,7 @@ def test_errors_name_file_and_line(tmp_path: Path) -> None:
     for old, new, message in (
         ("task: restoration", "task: repair", r"r\.yaml:5: task is 'repair'; expected one of reconstruction, restor"),
         ("slices: 90", "slice: 90", r"r\.yaml:\d+: unknown key data\.slice; expected one of sources, mixtures"),
-        ("width: 12", "breadth: 12", r"r\.yaml:\d+: model 'classifier' refuses the options"),
+        ("width: 16", "breadth: 16", r"r\.yaml:\d+: model 'classifier' refuses the options"),
     ):
         path.write_text(text.replace(old, new))
         with pytest.raises(ConfigError, match=message):

@@ -9,9 +9,16 @@ from safetensors.torch import load_file
 
 from kascade.errors import ConfigError, FileFormatError
 from kascade.recon.restoration import load_restorer
-from kascade.train.restoration.data import RestorationData
+from kascade.train.restoration.data import RestorationData, RestorationExample
 from kascade.train.restoration.recipe import RestorationRecipe
-from kascade.train.restoration.trainings import AdversarialTraining, CyclicTraining, _stacked, auc_scores, fit_head
+from kascade.train.restoration.trainings import (
+    AdversarialTraining,
+    CyclicTraining,
+    RestorationTraining,
+    _stacked,
+    auc_scores,
+    fit_head,
+)
 from kascade.train.run import Trained, train
 from kascade.train.tasks import make_data, make_training
 from tests.recon.restoration.conftest import save_small
@@ -132,6 +139,18 @@ def test_generator_and_discriminator_see_their_own_losses_only(folder: Path) -> 
     for grad, p in zip(together, judge.parameters(), strict=True):
         torch.testing.assert_close(grad, p.grad, atol=1e-5, rtol=1e-3)
     assert {group["name"] for group in training.parameter_groups()} == {"networks", "discriminator"}
+
+
+def test_the_relative_loss_weighs_mild_degradations_like_severe_ones(folder: Path) -> None:
+    recipe = tiny_recipe("restormer", loss="relative")
+    training = RestorationTraining(recipe)
+    clean = torch.zeros(2, 3, 32, 32)
+    degraded = torch.stack([torch.full((3, 32, 32), error) for error in (0.1, 1.0)])
+    batch = RestorationExample(degraded, clean, torch.zeros(2, 4), torch.ones(2, 32, 32, dtype=torch.bool))
+    untrained = (0.1**2 / (0.1**2 + 0.02**2) + 1 / (1 + 0.02**2)) / 2
+    assert training.loss(batch).item() == pytest.approx(untrained)  # the identity
+    assert training.compared(degraded / 2, batch).item() == pytest.approx(untrained / 4)
+    assert training.compared(clean, batch).item() == 0
 
 
 def test_the_last_layer_is_fitted_to_separable_features() -> None:
