@@ -32,7 +32,7 @@ class SuperResMethod:
     kind : str
         As in `SuperResConfig`; empty for interpolation.
     options : dict
-        Of the network; of "transmrsr" those that differ from the recipe's.
+        Of the network; of "transmrsr" those that differ from the recipe's. The generator of "gfpgan" is the recipe's.
     prior : dict
         Keys of the recipe's section `prior` that differ; for "transmrsr" only.
     """
@@ -55,6 +55,8 @@ METHODS = (
     SuperResMethod("EDSR", "edsr", {"width": 56, "blocks": 8}),
     SuperResMethod("SwinIR", "swinir", {"width": 32, "groups": 2, "depth": 2}),
     SuperResMethod("Restormer", "restormer", {"width": 16, "blocks": [1, 2, 2, 4], "refinement": 1}),
+    SuperResMethod("MINet", "minet", {"width": 36, "stages": 4, "blocks": 3, "reduction": 8}),
+    SuperResMethod("GFP-GAN", "gfpgan"),
     SuperResMethod("TransMRSR"),
     SuperResMethod("no prior", prior={"file": None, "freeze": False}),
     SuperResMethod("no truncation", options={"truncation": False}),
@@ -62,8 +64,8 @@ METHODS = (
     SuperResMethod("no skip", options={"skip": False}),
     SuperResMethod("frozen prior", prior={"freeze": True}),
 )
-PEERS = (CUBIC, "EDSR", "SwinIR", "Restormer", "TransMRSR")
-"""Rows of the paper's Tables 1 and 2 that there are here."""
+PEERS = (CUBIC, "EDSR", "SwinIR", "Restormer", "MINet", "GFP-GAN", "TransMRSR")
+"""Rows of the paper's Tables 1 and 2."""
 
 ABLATION = ("TransMRSR", *(method.name for method in METHODS if method.name not in PEERS))
 """Rows of the paper's Tables 3 to 5."""
@@ -128,6 +130,8 @@ def method_recipe(base: SuperResolutionRecipe, method: SuperResMethod, seed: int
             )
         options = {**base.model.options, **options}
         content["prior"] |= method.prior
+    elif method.kind == "gfpgan":
+        options = {name: base.model.options[name] for name in _OF_GENERATOR if name in base.model.options} | options
     else:
         content.pop("prior")
     if method.kind == "swinir":
@@ -135,6 +139,9 @@ def method_recipe(base: SuperResolutionRecipe, method: SuperResMethod, seed: int
     content |= {"name": f"{method.folder}-{seed}", "model": {"kind": method.kind, "options": options}}
     content["training"]["seed"] = seed
     return _validated(content, method.name)
+
+
+_OF_GENERATOR = ("size", "width", "max_width", "latent")
 
 
 def check_files(recipes: Sequence[SuperResolutionRecipe]) -> None:

@@ -48,7 +48,8 @@ class PointwiseConv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix the channels of (batch, in_channels, rows, columns)."""
-        return (self.weight[:, :, 0, 0] @ x.flatten(2)).unflatten(-1, x.shape[-2:])
+        out: Tensor = (self.weight[:, :, 0, 0] @ x.flatten(2)).unflatten(-1, x.shape[-2:])
+        return out
 
 
 class TransposedAttention(nn.Module):

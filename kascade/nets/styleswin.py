@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -215,7 +215,10 @@ class StyleSwin(nn.Module):
 
     def draw(self, w: Tensor) -> Tensor:
         """Make images of mapped latents, (batch, latent): one for all layers."""
-        features = self.synthesis(w[:, None].expand(-1, self.synthesis.latents, -1))
+        return self.image(self.synthesis(w[:, None].expand(-1, self.synthesis.latents, -1)))
+
+    def image(self, features: Sequence[Tensor]) -> Tensor:
+        """The image of what `StyleSynthesis` gives: each layer draws what it adds, at its resolution."""
         parts = [draw(f.permute(0, 3, 1, 2)) for draw, f in zip(self.to_image, features, strict=True)]
         image: Tensor = parts[0]
         for part in parts[1:]:

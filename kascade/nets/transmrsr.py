@@ -195,4 +195,8 @@ class TransMRSR(nn.Module):
             ) from error
         if self.truncation is not None:
             self.truncation.set_centers(generator.truncation.centers)
+        self.freeze_prior(freeze)
+
+    def freeze_prior(self, freeze: bool) -> None:
+        """Keep the decoder as it is in training, or not."""
         self.decoder.requires_grad_(not freeze)

@@ -20,6 +20,8 @@ _HOME = {
     "transmrsr": "kascade.nets.transmrsr:TransMRSR",
     "edsr": "kascade.nets.superres_baselines:EDSR",
     "swinir": "kascade.nets.superres_baselines:SwinIR",
+    "minet": "kascade.nets.superres_baselines:MINet",
+    "gfpgan": "kascade.nets.gfpgan:GFPGAN",
     "restormer": "kascade.nets.restormer:Restormer",
     "hinet": "kascade.nets.hinet:HINet",
     "resunet": "kascade.nets.resunet:ResUNet",
@@ -33,14 +35,17 @@ class SuperResConfig(BaseModel):
     Attributes
     ----------
     kind : str
-        "transmrsr", "edsr", "swinir", "restormer", "hinet", "resunet", "unet"; "styleswin" is the generator.
+        "transmrsr", "edsr", "swinir", "minet", "gfpgan", "restormer", "hinet", "resunet", "unet"; "styleswin" is the
+        generator.
     options : dict
         Arguments of the network.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["styleswin", "transmrsr", "edsr", "swinir", "restormer", "hinet", "resunet", "unet"]
+    kind: Literal[
+        "styleswin", "transmrsr", "edsr", "swinir", "minet", "gfpgan", "restormer", "hinet", "resunet", "unet"
+    ]
     options: dict[str, Any] = Field(default_factory=dict)
 
 

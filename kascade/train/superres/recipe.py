@@ -78,8 +78,11 @@ class ThickData(_Strict):
     validation_examples: int = Field(48, ge=1)
 
 
+GENERATIVE = ("transmrsr", "gfpgan")
+
+
 class PriorConfig(_Strict):
-    """The pretrained generator that TransMRSR's decoder begins as.
+    """The pretrained generator that TransMRSR's decoder, or GFP-GAN's generator, begins as.
 
     Attributes
     ----------
@@ -155,7 +158,7 @@ class SuperResolutionRecipe(BaseRecipe):
     model : SuperResConfig
         The network.
     prior : PriorConfig
-        For "transmrsr" only.
+        For "transmrsr" and "gfpgan".
     loss : SuperResolutionLoss
         What is minimized.
     """
@@ -171,11 +174,15 @@ class SuperResolutionRecipe(BaseRecipe):
         kind = self.model.kind
         if kind == "styleswin":
             raise ValueError("styleswin generates images: its task is generation")
-        if kind != "transmrsr" and self.prior != PriorConfig():
-            raise ValueError(f"the section prior is for the model transmrsr, not for {kind}: leave it out")
+        if kind not in GENERATIVE and self.prior != PriorConfig():
+            raise ValueError(f"the section prior is for transmrsr and gfpgan, not for {kind}: leave it out")
         if self.prior.freeze and self.prior.file is None:
             raise ValueError("prior.freeze keeps a pretrained decoder: name its file in prior.file")
-        only = {"transmrsr": 256, "swinir": 64}  # sizes of networks that have one, where the options do not say
+        only = {
+            "transmrsr": 256,
+            "gfpgan": 256,
+            "swinir": 64,
+        }  # sizes of networks that have one, where the options do not say
         if kind in only and self.model.options.get("size", only[kind]) != self.data.size:
             raise ValueError(f"data.size {self.data.size} is not the model's size; {kind} has one size only")
         _refuse_unused(self)

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kascade.errors import ConfigError
+from kascade.nets.gfpgan import GFPGAN
 from kascade.nets.styleswin import StyleSwin
 from kascade.nets.transmrsr import TransMRSR
 from kascade.recon.superres.weights import load_superres, save_superres
@@ -40,7 +41,7 @@ class SuperResolutionTraining(TrainingModule):
         torch.manual_seed(recipe.training.seed)
         network = recipe.build()
         if recipe.prior.file is not None:
-            assert isinstance(network, TransMRSR)  # the recipe sees to it
+            assert isinstance(network, TransMRSR | GFPGAN)  # the recipe sees to it
             _start(network, recipe, restored)
         super().__init__(recipe, network)
         self.recipe = recipe
@@ -93,10 +94,10 @@ class SuperResolutionTraining(TrainingModule):
         return batch[0].degraded[0], outputs[0, 0], batch[0].clean[0]
 
 
-def _start(network: TransMRSR, recipe: SuperResolutionRecipe, restored: bool) -> None:
+def _start(network: TransMRSR | GFPGAN, recipe: SuperResolutionRecipe, restored: bool) -> None:
     """Begin from the generator of the recipe; of a restored training only what is frozen matters."""
     if restored:
-        network.decoder.requires_grad_(not recipe.prior.freeze)
+        network.freeze_prior(recipe.prior.freeze)
         return
     assert recipe.prior.file is not None
     generator = load_superres(recipe.prior.file).model

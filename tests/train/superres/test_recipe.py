@@ -27,7 +27,7 @@ def test_the_recipes_that_come_with_kascade_fit_together() -> None:
     ("sections", "message"),
     [
         ({"model": {"kind": "styleswin"}}, "its task is generation"),
-        ({"model": {"kind": "unet", "options": {}}, "prior": {"file": "x"}}, "prior is for the model transmrsr"),
+        ({"model": {"kind": "unet", "options": {}}, "prior": {"file": "x"}}, "prior is for transmrsr and gfpgan"),
         ({"prior": {"freeze": True}}, "name its file"),
         ({"data": {"size": 32}}, "one size only"),
         ({"loss": {"content": 0.5}}, "name the network in loss.features"),
