@@ -88,18 +88,25 @@ def mixture_table(results: RestoreResults) -> Table:
 
 
 def auc_table(results: RestoreResults) -> Table:
-    """AUC of the classifier for each source and severity: images that have it against all others and clean ones."""
+    """AUC of the classifier for each source and severity: images that have it against all others and clean ones.
+
+    Rows "alone" are of images with nothing else against clean ones only.
+    """
     lines = []
     for source in SOURCES:
-        cells = []
-        for severity in SEVERITIES:
-            chosen = [n for n, test in enumerate(results.tests) if test.severity in (severity, "")]
-            truth = [source in results.tests[n].mixture.split("+") for n in chosen]
-            label = LABELS.index(source)
-            values = [roc_auc(logits[chosen, label], truth) for logits in results.logits.values()]
-            cells.append(f"{np.mean(values):.3f} ± {np.std(values):.3f}")
-        lines.append([source, *cells])
+        lines.append([source, *(_auc_text(results, source, severity) for severity in SEVERITIES)])
+    for source in SOURCES:
+        lines.append([f"{source} alone", *(_auc_text(results, source, severity, True) for severity in SEVERITIES)])
     return ["source", *SEVERITIES], lines
+
+
+def _auc_text(results: RestoreResults, source: str, severity: str, alone: bool = False) -> str:
+    """Mean and standard deviation over seeds."""
+    tests = [(n, test.mixture) for n, test in enumerate(results.tests) if test.severity in (severity, "")]
+    tests = [(n, mixture) for n, mixture in tests if not alone or mixture in (source, "clean")]
+    chosen, truth = [n for n, _ in tests], [source in mixture.split("+") for _, mixture in tests]
+    values = [roc_auc(logits[chosen, LABELS.index(source)], truth) for logits in results.logits.values()]
+    return f"{np.mean(values):.3f} ± {np.std(values):.3f}"
 
 
 def no_reference_table(results: RestoreResults) -> Table:

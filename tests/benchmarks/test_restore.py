@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from kascade.benchmarks.restore_explain import explain_locally
 from kascade.benchmarks.restore_methods import ABLATION, METHODS, PEERS, base_recipes, method_recipe
+from kascade.benchmarks.restore_report import RestoreResults, auc_table
 from kascade.benchmarks.restore_run import plan_restore, run_restore
 from kascade.benchmarks.restore_tests import MIXTURES, make_tests, score_network
 from kascade.cli.main import main
@@ -119,6 +120,19 @@ def test_a_run_is_whole_and_goes_on_where_it_stopped(
     assert not end.value.code, capsys.readouterr().err
     assert (out / "restore.md").read_text() == text
     assert (out / "runs/restormer-1/last.safetensors").stat().st_mtime_ns == weights
+
+
+def test_auc_of_a_source_counts_mixtures_and_alone_does_not(tmp_path: Path) -> None:
+    tests = make_tests(volumes(tmp_path, 1), 2)
+    networks, front = base_recipes(None, None)
+    seen = torch.stack([test.labels for test in tests])
+    seen[[test.mixture == "motion+noise" for test in tests], 0] = -1  # blind to motion where there is noise
+    results = RestoreResults(networks, front, (1,), tests, {}, {1: seen}, {}, "here")
+    columns, lines = auc_table(results)
+    assert columns == ["source", "mild", "moderate", "severe"]
+    table = {name: cells for name, *cells in lines}
+    assert table["noise"] == table["noise alone"] == table["motion alone"] == ["1.000 ± 0.000"] * 3
+    assert table["motion"] == [f"{2 / 3:.3f} ± 0.000"] * 3  # motion, alone or with low resolution, above all others
 
 
 def test_what_cannot_be_compared_is_refused(tmp_path: Path, recipes: tuple[Path, Path]) -> None:
