@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -23,7 +24,7 @@ def restore(
             "--model",
             metavar="NAME|FILE",
             help="Trained network: a file, or a name of kascade models; with --factor also cubic: no network, "
-            "interpolation made consistent. (default: cag, with --factor edsr-thick)",
+            "interpolation made consistent. (default: cag, with --factor restormer-thick or restormer-thick-8)",
         ),
     ] = None,
     factor: Annotated[
@@ -61,7 +62,7 @@ def restore(
     if factor is not None:
         if explain:
             raise ConfigError("--explain is for restoration without --factor; leave one of them out")
-        _super_resolve(source, output, model or "edsr-thick", factor, like, profile, device, force)
+        _super_resolve(source, output, model or _trained_for(factor), factor, like, profile, device, force)
         return
     if like is not None or profile != "gaussian":
         raise ConfigError("--like and --profile are for thick slices; add --factor")
@@ -69,7 +70,7 @@ def restore(
 
     with console.progress() as bar:
         restored, problems = restore_file(
-            source, output, model or "cag", explain=explain, device=device, force=force, progress=bar.part
+            source, output, model or _shipped("cag"), explain=explain, device=device, force=force, progress=bar.part
         )
     for problem in problems:
         console.warn(f"{source}: {problem}")
@@ -77,6 +78,19 @@ def restore(
         seen = ", ".join(f"{name} {value:.2f}" for name, value in restored.degradations.items())
         console.note(f"the classifier's mean probabilities: {seen}")
     console.note(f"{output}: {restored.plane} slices" + (f"; {explanation_path(output)}" if explain else ""))
+
+
+def _trained_for(factor: int) -> str:
+    """Of the networks that come with Kascade the one whose factor is nearest."""
+    trained = {4: "restormer-thick", 8: "restormer-thick-8"}
+    return _shipped(trained[min(trained, key=lambda known: abs(math.log(known / factor)))])
+
+
+def _shipped(name: str) -> str:
+    """File of a network that comes with Kascade, whatever the user's own are called."""
+    from kascade.recon.models import shipped_image_models
+
+    return str(shipped_image_models()[name])
 
 
 def _super_resolve(

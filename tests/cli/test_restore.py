@@ -96,3 +96,25 @@ def test_thick_slices_become_thin_ones(kascade, tmp_path):
     assert run.code == 0 and "24 x 26 x 24 voxels" in run.err
     told = kascade("restore", thick, "-o", tmp_path / "c.nii.gz", "--model", model, "--factor", 4, "--explain")
     assert told.code == 2 and "without --factor" in told.err
+
+
+@pytest.mark.parametrize(("factor", "told"), [(3, "factor 4, not 3"), (4, None), (8, None), (7, "factor 8, not 7")])
+def test_by_default_the_network_of_the_nearest_factor_works(kascade, tmp_path, factor, told):
+    source = write_head(tmp_path / "fine.nii.gz", head_array((32, 36, 33)))
+    thick, iso = tmp_path / "thick.nii.gz", tmp_path / "iso.nii.gz"
+    assert kascade("simulate-thick", source, "-o", thick, "--factor", factor, "--axis", "z").code == 0
+    run = kascade("restore", thick, "-o", iso, "--factor", factor, "--like", source)
+    assert run.code == 0, run.err
+    assert ("the network was trained for" in run.err) == (told is not None) and (told or "") in run.err
+
+
+def test_the_networks_that_come_along_win_over_the_users_own_of_that_name(kascade, tmp_path, monkeypatch):
+    """Who trained the recipes of the shipped models has files of the same names in ./runs."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs/cag").mkdir(parents=True)
+    save_small(tmp_path / "runs/cag/best.safetensors")
+    source = write_head(tmp_path / "a.nii.gz", head_array((48, 40, 4)))
+    run = kascade("restore", source, "-o", "b.nii.gz", "--explain")
+    assert run.code == 0 and "mean probabilities: motion" in run.err
+    named = kascade("restore", source, "-o", "c.nii.gz", "--model", "cag")
+    assert named.code == 2 and "ambiguous" in named.err
