@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from kascade.nets.equalized import EqualizedLinear
 from kascade.nets.styleswin import StyleSwin
-from kascade.nets.transmrsr import ResidualBlock, ScaleAndShift
+from kascade.nets.transmrsr import Modulations, ResidualBlock
 
 __all__ = ["GFPGAN"]
 
@@ -51,7 +51,7 @@ class GFPGAN(nn.Module):
         self.down = nn.ModuleList(_step(plan[r], plan[r // 2]) for r in sides[:-1])
         self.up = nn.ModuleList(_step(plan[r // 2], plan[r]) for r in reversed(sides[1:-1]))
         self.to_latents = EqualizedLinear(16 * plan[4], self.generator.synthesis.latents * latent)
-        self.modulate = nn.ModuleDict({str(r): ScaleAndShift(c) for r, c in plan.items() if r < size})
+        self.modulate = Modulations.below(size, plan)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, in_channels, size, size) to (batch, out_channels, size, size)."""
@@ -60,18 +60,12 @@ class GFPGAN(nn.Module):
             features = down(F.avg_pool2d(features, 2))
             skips.append(features)
         latents = self.to_latents(features.flatten(1)).unflatten(1, (self.generator.synthesis.latents, -1))
-        asked = {4: skips.pop()}
+        asked = {4: skips.pop().permute(0, 2, 3, 1)}
         for up in self.up:
             skip = skips.pop()
             features = skip + up(F.interpolate(features, scale_factor=2, mode="bilinear", align_corners=False))
-            asked[features.shape[-1]] = features
-        return self.generator.image(self.generator.synthesis(latents, lambda r, f: self._adjusted(r, f, asked)))
-
-    def _adjusted(self, r: int, features: Tensor, asked: dict[int, Tensor]) -> Tensor:
-        if str(r) not in self.modulate:
-            return features
-        out: Tensor = self.modulate[str(r)](features, asked[r].permute(0, 2, 3, 1))
-        return out
+            asked[features.shape[-1]] = features.permute(0, 2, 3, 1)
+        return self.generator.image(self.generator.synthesis(latents, lambda r, f: self.modulate(r, f, asked)))
 
     def load_prior(self, generator: StyleSwin, *, freeze: bool = False) -> None:
         """Start from a pretrained generator.

@@ -37,10 +37,7 @@ class EDSR(nn.Module):
         super().__init__()
         self.scale = scale
         self.first = nn.Conv2d(in_channels, width, 3, padding=1)
-        self.blocks = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, width, 3, padding=1))
-            for _ in range(blocks)
-        )
+        self.blocks = nn.ModuleList(_two_convolutions(width) for _ in range(blocks))
         self.after = nn.Conv2d(width, width, 3, padding=1)
         self.last = nn.Conv2d(width, out_channels, 3, padding=1)
 
@@ -110,9 +107,7 @@ class ChannelAttentionBlock(nn.Module):
 
     def __init__(self, width: int, reduction: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
-            nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, width, 3, padding=1)
-        )
+        self.layers = _two_convolutions(width)
         self.weigh = nn.Sequential(
             nn.Conv2d(width, width // reduction, 1), nn.ReLU(), nn.Conv2d(width // reduction, width, 1), nn.Sigmoid()
         )
@@ -203,3 +198,7 @@ class MINet(nn.Module):
         weighed = features * torch.sigmoid(self.where(features[:, None])[:, 0])  # channel and place at once
         out: Tensor = self.last(shallow + joined + self.share * weighed)
         return out + x[:, : out.shape[1]]
+
+
+def _two_convolutions(width: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, width, 3, padding=1))

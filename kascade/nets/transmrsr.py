@@ -81,6 +81,20 @@ class ScaleAndShift(nn.Module):
         return torch.cat((changed * (1 + scale) + shift, kept), -1)
 
 
+class Modulations(nn.ModuleDict):
+    """A `ScaleAndShift` for each resolution that has one, by its side; elsewhere features stay as they are."""
+
+    @classmethod
+    def below(cls, size: int, widths: Mapping[int, int]) -> Modulations:
+        """For all resolutions of `widths` below full size."""
+        return cls({str(r): ScaleAndShift(channels) for r, channels in widths.items() if r < size})
+
+    def forward(self, r: int, features: Tensor, encoded: Mapping[int, Tensor]) -> Tensor:
+        """Modulate features by those of `encoded` at their resolution, both (batch, r, r, channels)."""
+        out: Tensor = self[str(r)](features, encoded[r]) if str(r) in self else features
+        return out
+
+
 class TransMRSR(nn.Module):
     """Restore interpolated thick slices: shallow convolutions, Swin encoder, generative decoder, residual output.
 
@@ -140,9 +154,9 @@ class TransMRSR(nn.Module):
         self.latent_norm = nn.LayerNorm(deepest)
         self.to_latents = EqualizedLinear(16 * deepest, self.decoder.latents * latent, rate=0.01, activate=True)
         self.truncation = Truncation(latent) if truncation else None
-        self.modulate = nn.ModuleDict({str(r): ScaleAndShift(c) for r, c in plan.items() if r < size})
+        self.modulate = Modulations.below(size, plan)
         if not encoder_features:
-            self.modulate = nn.ModuleDict()
+            self.modulate = Modulations()
         self.share = nn.Parameter(torch.tensor(0.01)) if skip else None
         self.restore = _residual_convolutions(width, width)
         self.output = nn.Conv2d(width, out_channels, 1)
@@ -151,7 +165,7 @@ class TransMRSR(nn.Module):
         """Map (batch, in_channels, size, size) to (batch, out_channels, size, size)."""
         shallow = self.shallow(x)
         encoded = self.encoder(shallow.permute(0, 2, 3, 1))
-        deep = self.decoder(self._latents(encoded[4]), lambda r, features: self._adjusted(r, features, encoded))
+        deep = self.decoder(self._latents(encoded[4]), lambda r, features: self.modulate(r, features, encoded))
         features = deep[-1].permute(0, 3, 1, 2)
         if self.share is not None:
             features = shallow + self.share * features
@@ -162,12 +176,6 @@ class TransMRSR(nn.Module):
         latents: Tensor = self.to_latents(self.latent_norm(deepest).flatten(1))
         latents = latents.unflatten(1, (self.decoder.latents, -1))
         return latents if self.truncation is None else self.truncation(latents)
-
-    def _adjusted(self, r: int, features: Tensor, encoded: Mapping[int, Tensor]) -> Tensor:
-        if str(r) not in self.modulate:
-            return features
-        out: Tensor = self.modulate[str(r)](features, encoded[r])
-        return out
 
     def load_prior(self, generator: StyleSwin, *, freeze: bool = False) -> None:
         """Start the decoder from a pretrained generator, and truncate to its centers.

@@ -23,6 +23,9 @@ __all__ = [
     "ThickData",
 ]
 
+GENERATIVE = ("transmrsr", "gfpgan")
+"""Networks with a decoder that is a generator."""
+
 Side = Annotated[int, Field(ge=16, multiple_of=8)]
 
 
@@ -76,9 +79,6 @@ class ThickData(_Strict):
     size: Side = 256
     augment: bool = True
     validation_examples: int = Field(48, ge=1)
-
-
-GENERATIVE = ("transmrsr", "gfpgan")
 
 
 class PriorConfig(_Strict):
@@ -178,11 +178,8 @@ class SuperResolutionRecipe(BaseRecipe):
             raise ValueError(f"the section prior is for transmrsr and gfpgan, not for {kind}: leave it out")
         if self.prior.freeze and self.prior.file is None:
             raise ValueError("prior.freeze keeps a pretrained decoder: name its file in prior.file")
-        only = {
-            "transmrsr": 256,
-            "gfpgan": 256,
-            "swinir": 64,
-        }  # sizes of networks that have one, where the options do not say
+        # Sizes of networks that have one only, where the options do not say.
+        only = {"transmrsr": 256, "gfpgan": 256, "swinir": 64}
         if kind in only and self.model.options.get("size", only[kind]) != self.data.size:
             raise ValueError(f"data.size {self.data.size} is not the model's size; {kind} has one size only")
         _refuse_unused(self)
