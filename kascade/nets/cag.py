@@ -139,7 +139,7 @@ class CAG(nn.Module):
     ----------
     in_channels, out_channels : int
         Channels of the images.
-    width, blocks, refinement, heads, expansion, norm_bias, bands
+    width, blocks, refinement, heads, expansion, norm_bias, bands, kernel
         As in `Restormer`.
     explain : bool
         Guide the Restormer by the explanation; without, the classifier takes part in training only.
@@ -167,6 +167,7 @@ class CAG(nn.Module):
         times_input: bool = False,
         equal_layers: bool = True,
         bands: bool = False,
+        kernel: int = 0,
     ) -> None:
         super().__init__()
         if not 0 <= drop < 1:
@@ -176,7 +177,7 @@ class CAG(nn.Module):
         self.stride = self.classifier.stride
         self.classifier.requires_grad_(False)
         self.restorer = Restormer(
-            in_channels, out_channels, width, blocks, refinement, heads, expansion, norm_bias, explain, bands
+            in_channels, out_channels, width, blocks, refinement, heads, expansion, norm_bias, explain, bands, kernel
         )
 
     def explanation(self, x: Tensor, labels: Tensor | None = None) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kascade.nets.bands import WINDOWS, detail_bands
+from kascade.nets.local_filter import LocalFilter
 
 __all__ = ["Restormer", "RestormerBlock", "RestormerEncoder"]
 
@@ -203,11 +204,19 @@ class Restormer(nn.Module):
     bands : bool
         Work on half the resolution, on bands of detail, see `RestormerEncoder`: not in the paper; it learns much faster
         where the degradation is weak beside the image.
+    kernel : int
+        Filter the input at each pixel by a kernel of its own, of so many rows and columns, see `LocalFilter`, and add
+        the correction to that; 0: to the input, as in the paper.
 
     Attributes
     ----------
     stride : int
         Rows and columns must be multiples of it: 8, with bands 16.
+
+    Raises
+    ------
+    ValueError
+        If there are kernels, and not as many channels out as in.
 
     References
     ----------
@@ -226,8 +235,11 @@ class Restormer(nn.Module):
         norm_bias: bool = False,
         guided: bool = False,
         bands: bool = False,
+        kernel: int = 0,
     ) -> None:
         super().__init__()
+        if kernel and in_channels != out_channels:
+            raise ValueError(f"kernels need as many channels out as in, got {in_channels} in and {out_channels} out")
         widths = [width * 2**level for level in range(4)]
         self.encoder = RestormerEncoder(in_channels, width, blocks, heads, expansion, norm_bias, bands)
         self.bands, self.stride = bands, self.encoder.stride
@@ -243,6 +255,7 @@ class Restormer(nn.Module):
         self.refinement = _stage(2 * width, refinement, heads[0], expansion, norm_bias)
         self.last = nn.Conv2d(2 * width, out_channels * (4 if bands else 1), 3, padding=1, bias=False)
         nn.init.zeros_(self.last.weight)
+        self.filter = LocalFilter(2 * width, kernel, 2 if bands else 1) if kernel else None
         self.guidance = nn.Parameter(torch.zeros(3)) if guided else None
 
     def forward(self, x: Tensor, guide: Tensor | None = None) -> Tensor:
@@ -259,7 +272,8 @@ class Restormer(nn.Module):
                 skip = skip * (1 + self.guidance[2 - step] * weight)
             features = torch.cat((up(features), skip), dim=1)
             features = stage(features if step == 2 else self.reduce[step](features))
-        out: Tensor = self.last(self.refinement(features))
+        features = self.refinement(features)
+        out: Tensor = self.last(features)
         if self.bands:
             out = CORRECTION * F.pixel_shuffle(out, 2)
-        return out + x[:, : out.shape[1]]
+        return out + (x[:, : out.shape[1]] if self.filter is None else self.filter(x, features))

@@ -112,8 +112,8 @@ def moved_lines(across: Tensor, lines: Tensor, rotation_deg: float, shift_px: tu
     x = torch.arange(columns) - columns // 2
     ky, kx = torch.fft.fftfreq(rows)[:, None], torch.fft.fftfreq(columns)
     z = torch.fft.ifft(across * _ramp(kx * shear * y))
-    z = torch.fft.ifft(torch.fft.fft(z, dim=-2) * _ramp(ky * math.sin(angle) * x), dim=-2)
-    part = z @ _ramp(torch.arange(columns)[:, None] * kx[lines])
+    z = torch.fft.fft(z, dim=-2) * _ramp(ky * math.sin(angle) * x)
+    part = torch.fft.ifft(z @ _ramp(torch.arange(columns)[:, None] * kx[lines]), dim=-2)
     part = part * _ramp(kx[lines] * (shear * y + shift_px[1]))
     out: Tensor = torch.fft.fft(part, dim=-2) * _ramp(ky * shift_px[0])
     return out

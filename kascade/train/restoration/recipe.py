@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from torch import nn
 
@@ -131,9 +132,6 @@ class RestorationRecipe(BaseRecipe):
             raise ValueError(f"the section cycle is for the model cag, not for {kind}: leave it out")
         if kind not in ("restormer", "cag") and self.loss != "l1":
             raise ValueError(f"the loss {self.loss} is for restormer and cag, {kind} has its own: leave it out")
-        size = self.data.patch or self.data.matrix
-        if self.model.options.get("bands") and any(n % 16 for n in size):
-            raise ValueError(f"a network on bands needs patch (or, without one, matrix) in multiples of 16, got {size}")
         if kind == "cag" and training.ema:
             raise ValueError("cag has a running average of its own (cycle.momentum): set training.ema to 0")
         if kind == "cag" and training.start_from is None:
@@ -142,7 +140,21 @@ class RestorationRecipe(BaseRecipe):
             raise ValueError(f"training.start_from is for the model cag, not for {kind}: leave it out")
         if training.precision != "float32":
             raise ValueError("training.precision bf16 is for cascades: leave it out")
+        self._check_size()
         return self
+
+    def _check_size(self) -> None:
+        try:
+            with torch.device("meta"):  # no memory, no weights
+                stride = self.build().stride
+        except ConfigError:
+            return  # options that the network refuses: `load_task` says so with their line
+        size = self.data.patch or self.data.matrix
+        if any(n % stride for n in size):
+            raise ValueError(
+                f"this {self.model.kind} needs data.patch (or, without one, data.matrix) in multiples of {stride}, "
+                f"got {tuple(size)}"
+            )
 
     @property
     def sources(self) -> Sequence[NiftiSource]:

@@ -34,6 +34,7 @@ def test_the_recipes_that_come_with_kascade_are_valid_and_share_their_data() -> 
         ("restormer", {"training": {"precision": "bf16"}}, "bf16 is for cascades"),
         ("hinet", {"loss": "relative"}, "hinet has its own"),
         ("restormer", {"data": {"patch": [40, 32]}, "model": {"options": {"bands": True}}}, "multiples of 16"),
+        ("pix2pix", {"data": {"patch": [40, 32]}, "model": {"options": {"levels": 4}}}, "multiples of 16"),
         ("restormer", {"data": {"patch": [64, 32]}}, "patch .* is larger than matrix"),
         ("restormer", {"data": {"matrix": [50, 40]}}, "multiple of 8"),
         ("restormer", {"data": {"mixtures": {"blur": 1}}}, "expected clean, or some of"),
