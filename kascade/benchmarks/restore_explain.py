@@ -11,6 +11,7 @@ from torch import Tensor
 
 from kascade.data.degradation import SOURCES, degrade, labels_of, make_degradations
 from kascade.nets.cag import CAG
+from kascade.recon.restoration.restore import padded_to_stride
 from kascade.train.restoration.data import CleanVolume
 
 __all__ = ["LocalCase", "explain_locally"]
@@ -62,6 +63,7 @@ def explain_locally(network: CAG, volumes: Sequence[CleanVolume], severity: str 
             rng = np.random.default_rng((number, SOURCES.index(source)))
             made = degrade(clean, make_degradations((source,), severity), rng, head=head)
             mixed = torch.where(disk, made.image, made.clean)
-            explanation = network.explanation(2 * mixed[None] - 1, labels_of((source,)))[0, 0]
+            seen = padded_to_stride(network, 2 * mixed[None] - 1)
+            explanation = network.explanation(seen, labels_of((source,)))[0, 0, :rows, :columns]
             cases.append(LocalCase(source, mixed[1], explanation, disk, head[1]))
     return cases

@@ -65,6 +65,8 @@ def base_recipes(
 ) -> tuple[RestorationRecipe, RestorationRecipe]:
     """Recipe that all networks share, that of the model "cag", and the classifier's.
 
+    None stops early, so that all are compared after the same number of steps.
+
     Parameters
     ----------
     recipe, classifier : Path, optional
@@ -86,9 +88,11 @@ def base_recipes(
         if not isinstance(loaded, RestorationRecipe) or loaded.model.kind != kind:
             raise ConfigError(f"{place}: expected a recipe of restoration with the model {kind}")
         found.append(loaded)
-    if found[0].data.sources != found[1].data.sources:
-        raise ConfigError("the recipes of networks and classifier have other data.sources; expected the same")
-    return (found[0] if steps is None else with_training(found[0], steps=steps)), found[1]
+    for key in ("sources", "matrix", "slices"):
+        if getattr(found[0].data, key) != getattr(found[1].data, key):
+            raise ConfigError(f"the recipes of networks and classifier have other data.{key}; expected the same")
+    networks, front = (_without_early_stop(each) for each in found)
+    return with_training(networks, steps=steps), front
 
 
 def method_recipe(base: RestorationRecipe, method: RestoreMethod, seed: int, classifier: Path) -> RestorationRecipe:
@@ -122,6 +126,10 @@ def method_recipe(base: RestorationRecipe, method: RestoreMethod, seed: int, cla
     content |= {"name": f"{method.folder}-{seed}", "training": training}
     content["model"] = {"kind": method.kind, "options": options}
     return RestorationRecipe.model_validate(content)
+
+
+def _without_early_stop(recipe: RestorationRecipe) -> RestorationRecipe:
+    return recipe.model_copy(update={"training": recipe.training.model_copy(update={"early_stop": None})})
 
 
 _OF_CAG = ("explain", "drop", "times_input", "equal_layers")

@@ -15,7 +15,7 @@ from kascade.benchmarks.restore_lowfield import LowField, restore_low_field
 from kascade.benchmarks.restore_methods import CLASSIFIER, METHODS, RestoreMethod, base_recipes, method_recipe
 from kascade.benchmarks.restore_report import RestoreResults, restore_csv, restore_markdown
 from kascade.benchmarks.restore_tests import ImageRow, RestoreTest, classify_tests, make_tests, score_network
-from kascade.benchmarks.trainings import kept_rows, same_volumes, scores_path, train_to_the_end
+from kascade.benchmarks.trainings import fingerprint, kept_rows, same_volumes, scores_path, train_to_the_end
 from kascade.data.atomic import refuse_existing
 from kascade.nets.cag import CAG
 from kascade.recon.outputs import all_or_none, make_folder
@@ -59,7 +59,7 @@ class RestorePlan:
     @property
     def steps(self) -> int:
         """How often a run tells of its progress."""
-        return 2 + 2 * len(self.seeds) * (1 + len(self.methods)) + 1
+        return 2 + 2 * len(self.seeds) * (1 + len(self.methods))
 
     def outputs(self, folder: Path) -> list[Path]:
         """Files of a run beside the trainings."""
@@ -178,7 +178,7 @@ def _trained(recipe: RestorationRecipe, data: RestorationData, folder: Path, for
 
 def _tested(weights: Path, tests: Sequence[RestoreTest]) -> list[ImageRow]:
     """Scores of a training, kept beside its weights."""
-    path = scores_path(weights.parent, weights, [(test.subject, test.slice) for test in tests])
+    path = scores_path(weights.parent, weights, fingerprint(test.degraded for test in tests))
     return kept_rows(path, ImageRow, lambda: score_network(load_restorer(weights).model, tests))
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from kascade.data.degradation import SEVERITIES, degrade, labels_of, make_degradations, parse_sources
-from kascade.recon.restoration.restore import restore_slices
+from kascade.recon.restoration.restore import padded_to_stride, restore_slices
 from kascade.report.restoration_score import no_reference, score_restored
 from kascade.train.restoration.data import CleanVolume
 
@@ -98,4 +98,6 @@ def score_rows(test: RestoreTest, image: Tensor) -> list[ImageRow]:
 @torch.no_grad()
 def classify_tests(classifier: nn.Module, tests: Sequence[RestoreTest], device: str = "cpu") -> Tensor:
     """Logits of a classifier, (tests, 4)."""
-    return torch.stack([classifier(test.degraded[None].to(device))[0].cpu() for test in tests])
+    return torch.stack(
+        [classifier(padded_to_stride(classifier, test.degraded[None].to(device)))[0].cpu() for test in tests]
+    )

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from kascade.benchmarks.superres_methods import PEERS
 from kascade.benchmarks.superres_tests import SuperResTest, plane_image, views_of
 from kascade.data.atomic import atomic_output
 from kascade.data.nifti import Volume
@@ -27,7 +28,6 @@ Image = NDArray[np.float32]
 Views = Mapping[str, Image]
 """Images (rows, columns) by the name of their plane."""
 
-SHOWN = 5  # methods: cubic, the peers and TransMRSR, where all were asked for
 MARGIN = 4  # px around the head
 
 
@@ -62,10 +62,10 @@ def examples_figure(test: SuperResTest, config: ThickData, restored: Mapping[str
     config : ThickData
         What its slices were made by.
     restored : dict
-        Images of the subject by method; the first few are shown.
+        Images of the subject by method; those of `PEERS` are shown.
     """
     truth, thick = _planes(test, config, test.fine.data), _planes(test, config, nearest_slices(test, config))
-    images = {"thick slices": thick, **dict(list(restored.items())[:SHOWN]), "truth": truth}
+    images = {"thick slices": thick, **{name: restored[name] for name in PEERS if name in restored}, "truth": truth}
     boxes = {plane: _box(image) for plane, image in truth.items()}
     sides = [(box[0].stop - box[0].start, box[1].stop - box[1].start) for box in boxes.values()]
     shape = max(side[0] for side in sides), max(side[1] for side in sides)

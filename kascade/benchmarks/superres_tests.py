@@ -42,7 +42,7 @@ PLANES = ("sagittal", "coronal", "axial")
 
 @dataclass(frozen=True, eq=False)
 class SuperResTest:
-    """A fine volume and its thick slices."""
+    """A fine volume and its thick slices; `subject` is its file within the data folder, without suffixes."""
 
     subject: str
     fine: Volume
@@ -101,7 +101,8 @@ def held_out_tests(config: ThickData, data: Path, subjects: int | None = None) -
     for _, path in held_out_files(config.sources, data)[:subjects]:
         fine = read_volume(path)
         thick = simulate_thick(fine, config.factor, config.axis, config.profile)
-        tests.append(SuperResTest(path.name.split(".")[0], fine, thick))
+        place = path.relative_to(data)
+        tests.append(SuperResTest(place.with_name(place.name.split(".")[0]).as_posix(), fine, thick))
     return tests
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from torch import Tensor
 
 from kascade.benchmarks.tables import Row, read_rows, write_rows
 from kascade.errors import ConfigError
@@ -17,7 +19,7 @@ from kascade.train.run import check_run, train
 if TYPE_CHECKING:
     from kascade.train.batches import ExampleSource
 
-__all__ = ["kept_rows", "same_volumes", "scores_path", "train_to_the_end"]
+__all__ = ["fingerprint", "kept_rows", "same_volumes", "scores_path", "train_to_the_end"]
 
 S = TypeVar("S", bound=VolumeSource[Any, Any, Any])
 
@@ -35,7 +37,7 @@ def train_to_the_end(
     """Train, go on with what was stopped, or take what has ended.
 
     The best weights are those of the highest validation score, which each method may have at another step; all are
-    compared at the end of the same budget.
+    compared at the end of the same budget: one that had another is no part of it.
 
     Parameters
     ----------
@@ -60,7 +62,7 @@ def train_to_the_end(
         As `kascade.train.run.train`.
     """
     try:
-        check_run(recipe, folder, resume=True)
+        check_run(recipe, folder, resume=True, may_change=("workers",))
         resume = True
     except ConfigError:
         if not force:
@@ -85,6 +87,15 @@ def scores_path(folder: Path, weights: Path | None, tested: object) -> Path:
     """
     content = (b"" if weights is None else weights.read_bytes()) + repr(tested).encode()
     return folder / f"scores-{hashlib.sha256(content).hexdigest()[:12]}.csv"
+
+
+def fingerprint(images: Iterable[Tensor]) -> str:
+    """SHA-256 of what is tested on, so that scores of other data under the same name are not taken for these."""
+    sha = hashlib.sha256()
+    for image in images:
+        sha.update(repr(tuple(image.shape)).encode())
+        sha.update(image.contiguous().numpy().tobytes())
+    return sha.hexdigest()
 
 
 def kept_rows(path: Path, kind: type[Row], score: Callable[[], Sequence[Row]]) -> list[Row]:

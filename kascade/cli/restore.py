@@ -34,6 +34,14 @@ def restore(
     like: Annotated[
         Path | None, typer.Option("--like", metavar="FILE", help="With --factor: NIfTI volume on the grid you want.")
     ] = None,
+    axis: Annotated[
+        str | None,
+        typer.Option(
+            "--axis",
+            metavar="NAME",
+            help="With --factor: x, y or z of RAS+, across the slices. (default: where voxels are clearly longest)",
+        ),
+    ] = None,
     profile: Annotated[
         str, typer.Option("--profile", metavar="NAME", help="With --factor: slice profile, gaussian, box or fermi.")
     ] = "gaussian",
@@ -62,10 +70,10 @@ def restore(
     if factor is not None:
         if explain:
             raise ConfigError("--explain is for restoration without --factor; leave one of them out")
-        _super_resolve(source, output, model or _trained_for(factor), factor, like, profile, device, force)
+        _super_resolve(source, output, model or _trained_for(factor), factor, like, axis, profile, device, force)
         return
-    if like is not None or profile != "gaussian":
-        raise ConfigError("--like and --profile are for thick slices; add --factor")
+    if like is not None or axis is not None or profile != "gaussian":
+        raise ConfigError("--like, --axis and --profile are for thick slices; add --factor")
     from kascade.recon.restoration.restore import explanation_path, restore_file
 
     with console.progress() as bar:
@@ -94,7 +102,15 @@ def _shipped(name: str) -> str:
 
 
 def _super_resolve(
-    source: Path, output: Path, model: str, factor: int, like: Path | None, profile: str, device: str, force: bool
+    source: Path,
+    output: Path,
+    model: str,
+    factor: int,
+    like: Path | None,
+    axis: str | None,
+    profile: str,
+    device: str,
+    force: bool,
 ) -> None:
     from kascade.recon.superres.files import super_resolve_file
 
@@ -105,6 +121,7 @@ def _super_resolve(
             factor,
             model=None if model == "cubic" else model,
             like=like,
+            axis=axis,
             profile=profile,
             device=device,
             force=force,

@@ -24,7 +24,7 @@ from kascade.data.atomic import atomic_output, refuse_existing
 from kascade.data.formats.arrays import one_line
 from kascade.errors import ConfigError, FileFormatError, ShapeError
 
-__all__ = ["Volume", "read_volume", "write_slices", "write_volume"]
+__all__ = ["Volume", "check_suffix", "read_volume", "write_slices", "write_volume"]
 
 _SUFFIXES = (".nii", ".nii.gz")
 _MAX_DEFLATE_RATIO = 1032  # deflate cannot shrink anything further, so a header that promises more bytes is wrong
@@ -124,6 +124,18 @@ def read_volume(path: str | os.PathLike[str], canonical: bool = True) -> Volume:
     )
 
 
+def check_suffix(path: str | os.PathLike[str]) -> None:
+    """Refuse a path that does not end as NIfTI files do; to be called before long work begins.
+
+    Raises
+    ------
+    ConfigError
+        If it ends in neither ``.nii`` nor ``.nii.gz``.
+    """
+    if not Path(path).name.endswith(_SUFFIXES):
+        raise ConfigError(f"{path}: a NIfTI file must end in .nii or .nii.gz")
+
+
 def write_volume(
     path: str | os.PathLike[str],
     data: Tensor,
@@ -164,8 +176,7 @@ def write_volume(
     import nibabel as nib
 
     path = Path(path)
-    if not path.name.endswith(_SUFFIXES):
-        raise ConfigError(f"{path}: a NIfTI file must end in .nii or .nii.gz")
+    check_suffix(path)
     if data.ndim != 3 or data.is_complex():
         raise ShapeError(f"write_volume: data is {data.dtype} of shape {tuple(data.shape)}; expected real (x, y, z)")
     if sum(given is not None for given in (affine, spacing_mm, like)) != 1:

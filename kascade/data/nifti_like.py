@@ -14,12 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kascade.data.atomic import atomic_output, refuse_existing
-from kascade.data.nifti import Volume, read_volume
-from kascade.errors import ConfigError, ShapeError
+from kascade.data.nifti import Volume, check_suffix, read_volume
+from kascade.errors import ShapeError
 
 __all__ = ["write_like"]
-
-_SUFFIXES = (".nii", ".nii.gz")
 
 
 def write_like(
@@ -60,8 +58,7 @@ def write_like(
     import nibabel as nib
 
     path = Path(path)
-    if not path.name.endswith(_SUFFIXES):
-        raise ConfigError(f"{path}: a NIfTI file must end in .nii or .nii.gz")
+    check_suffix(path)
     refuse_existing(path, force)
     volume = read_volume(source)
     if data.shape != volume.data.shape:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
+import torch
 from torch import nn
 
 from kascade.errors import ConfigError
 
-__all__ = ["build_net"]
+__all__ = ["build_net", "stride_of"]
 
 
 def build_net(
@@ -31,3 +32,17 @@ def build_net(
         raise ConfigError(f"model {kind!r} refuses the options {options}: {reason}") from error
     assert isinstance(network, nn.Module)
     return network
+
+
+def stride_of(build: Callable[[], nn.Module]) -> int:
+    """What rows and columns of the images of a network must be multiples of; it is built without memory or weights.
+
+    Raises
+    ------
+    ConfigError
+        As `build`.
+    """
+    with torch.device("meta"):
+        stride = build().stride
+    assert isinstance(stride, int)
+    return stride

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from kascade.errors import ConfigError, FileFormatError, OutputError
 from kascade.recon.outputs import make_folder
 from kascade.train.recipe import BaseRecipe
 
-__all__ = ["RunFolder"]
+__all__ = ["MAY_CHANGE", "RunFolder"]
 
 MAY_CHANGE = ("steps", "early_stop", "workers")
 """Keys of the section `training` that a resumed training may see with other values."""
@@ -84,8 +85,10 @@ class RunFolder:
         """State of the training at the latest validation."""
         return self.path / "last.ckpt"
 
-    def check(self, recipe: BaseRecipe, resume: bool, force: bool) -> None:
+    def check(self, recipe: BaseRecipe, resume: bool, force: bool, may_change: Sequence[str] = MAY_CHANGE) -> None:
         """Refuse to train here where that would spoil something; changes nothing.
+
+        A training to resume may have had other values of the keys `may_change` of its section `training`.
 
         Raises
         ------
@@ -104,7 +107,7 @@ class RunFolder:
                 raise OutputError(f"{self.path}: holds something else than a training; name another folder by -o")
             return
         if resume:
-            self._check_same(recipe)
+            self._check_same(recipe, may_change)
         elif not force:
             raise OutputError(
                 f"{self.path}: a training is there already; --resume continues it, --force replaces it, -o names "
@@ -145,7 +148,7 @@ class RunFolder:
         except OSError as error:
             raise OutputError(f"{self.path}: the old training cannot be removed ({error.strerror})") from error
 
-    def _check_same(self, recipe: BaseRecipe) -> None:
+    def _check_same(self, recipe: BaseRecipe, may_change: Sequence[str]) -> None:
         try:
             before = json.loads(self.recipe.read_text(encoding="utf-8"))
             known = type(recipe).model_validate(
@@ -154,18 +157,18 @@ class RunFolder:
         except (OSError, ValueError) as error:
             reason = " ".join(str(error).split())[:200]
             raise FileFormatError(f"{self.recipe}: cannot be read ({reason}); --force starts again") from error
-        old, new = (_decisive(r.model_dump(mode="json")) for r in (known, recipe))
+        old, new = (_decisive(r.model_dump(mode="json"), may_change) for r in (known, recipe))
         changed = _first_difference(old, new)
         if changed:
             raise ConfigError(
                 f"{self.path}: this training had another recipe ({changed} differs); of training only "
-                f"{', '.join(MAY_CHANGE)} may change: give the old recipe, --force to start again, or another -o"
+                f"{', '.join(may_change)} may change: give the old recipe, --force to start again, or another -o"
             )
 
 
-def _decisive(recipe: dict[str, Any]) -> dict[str, Any]:
+def _decisive(recipe: dict[str, Any], may_change: Sequence[str]) -> dict[str, Any]:
     """The part of a recipe that a training cannot change on its way."""
-    training = {key: value for key, value in recipe["training"].items() if key not in MAY_CHANGE}
+    training = {key: value for key, value in recipe["training"].items() if key not in may_change}
     return {**{key: value for key, value in recipe.items() if key not in LABELS}, "training": training}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ import torch
 
 from kascade.errors import ConfigError, FileFormatError, MissingExtraError
 from kascade.train.environment import environment
-from kascade.train.folder import RunFolder
+from kascade.train.folder import MAY_CHANGE, RunFolder
 from kascade.train.recipe import BaseRecipe, TrainingConfig
 from kascade.train.session import interruptible, quiet_lightning
 from kascade.train.start import load_start, start_facts
@@ -54,8 +54,16 @@ class Trained:
         return self.scores["ssim"]
 
 
-def check_run(recipe: BaseRecipe, folder: Path, resume: bool = False, force: bool = False) -> None:
+def check_run(
+    recipe: BaseRecipe,
+    folder: Path,
+    resume: bool = False,
+    force: bool = False,
+    may_change: Sequence[str] = MAY_CHANGE,
+) -> None:
     """Find out whether `train` can begin, before data are read.
+
+    The keys `may_change` of the section `training` may have other values than in the training to resume.
 
     Raises
     ------
@@ -69,7 +77,7 @@ def check_run(recipe: BaseRecipe, folder: Path, resume: bool = False, force: boo
             raise MissingExtraError(package, "train", "training")
     if is_first_process():
         run = RunFolder(Path(folder))
-        run.check(recipe, resume, force)
+        run.check(recipe, resume, force, may_change)
         if recipe.training.start_from is not None and not (resume and run.checkpoint.exists()):
             load_start(recipe.training.start_from)
 

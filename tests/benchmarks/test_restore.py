@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from kascade.benchmarks.restore_explain import explain_locally
 from kascade.benchmarks.restore_methods import ABLATION, METHODS, PEERS, base_recipes, method_recipe
 from kascade.benchmarks.restore_report import RestoreResults, auc_table
 from kascade.benchmarks.restore_run import plan_restore, run_restore
-from kascade.benchmarks.restore_tests import MIXTURES, make_tests, score_network
+from kascade.benchmarks.restore_tests import MIXTURES, classify_tests, make_tests, score_network
 from kascade.cli.main import main
 from kascade.errors import ConfigError
 from kascade.nets.cag import CAG
@@ -86,6 +87,8 @@ def test_explanations_that_sit_on_the_disk_are_told_from_others(tmp_path: Path) 
     cases = explain_locally(network, volumes(tmp_path))
     assert len(cases) == 6 and all(case.concentration == pytest.approx(1) for case in cases)
     case = cases[0]
+    on_it, beside = (dataclasses.replace(case, explanation=0.1 + 0.9 * where) for where in (case.disk, ~case.disk))
+    assert on_it.concentration == pytest.approx(10) and beside.concentration == pytest.approx(0.1)
     assert bool((case.disk & case.head).any()) and not bool((case.disk & ~case.head).all())
     difference = [(case.image - other.image).abs() for other in cases[1:3]]
     assert all(float(d[~case.disk].max()) == pytest.approx(0, abs=0.12) for d in difference)
@@ -98,7 +101,9 @@ def test_a_run_is_whole_and_goes_on_where_it_stopped(
     plan = plan_restore(data, ["Restormer", "+ cyclic + CAG"], 1, None, 1, *recipes)
     out = tmp_path / "out"
     told: list[str] = []
-    results = run_restore(plan, out, told=told.append)
+    stages: list[str] = []
+    results = run_restore(plan, out, progress=stages.append, told=told.append)
+    assert len(stages) == plan.steps
     assert [line.split(":")[0] for line in told] == ["classifier-1", "restormer-1", "cyclic-cag-1"]
     text = (out / "restore.md").read_text()
     for part in ("Table 1", "Ablation (Table 3)", "AUC on held-out", "| + cyclic + CAG |", "motion+noise, severe"):
@@ -120,6 +125,10 @@ def test_a_run_is_whole_and_goes_on_where_it_stopped(
     assert not end.value.code, capsys.readouterr().err
     assert (out / "restore.md").read_text() == text
     assert (out / "runs/restormer-1/last.safetensors").stat().st_mtime_ns == weights
+    for path in plan.outputs(out):
+        path.unlink(missing_ok=True)
+    with pytest.raises(ConfigError, match=r"restormer-1: this training had another recipe \(training\.steps differs\)"):
+        run_restore(plan_restore(data, ["Restormer"], 1, 3, 1, *recipes), out)
 
 
 def test_auc_of_a_source_counts_mixtures_and_alone_does_not(tmp_path: Path) -> None:
@@ -142,3 +151,24 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path, recipes: tuple[Path,
         plan_restore(tmp_path, ["UNet"])
     with pytest.raises(ConfigError, match="with the model cag"):
         base_recipes(recipes[1], recipes[1])
+    front = yaml.safe_load(recipes[1].read_text())
+    (tmp_path / "thin.yaml").write_text(yaml.safe_dump({**front, "data": {**front["data"], "slices": 4}}))
+    with pytest.raises(ConfigError, match=r"other data\.slices"):
+        base_recipes(recipes[0], tmp_path / "thin.yaml")
+
+
+def test_no_training_stops_early(tmp_path: Path, recipes: tuple[Path, Path]) -> None:
+    patient = yaml.safe_load(recipes[0].read_text())
+    (tmp_path / "early.yaml").write_text(
+        yaml.safe_dump({**patient, "training": {**patient["training"], "early_stop": 1}})
+    )
+    assert all(recipe.training.early_stop is None for recipe in base_recipes(tmp_path / "early.yaml", recipes[1]))
+
+
+def test_images_of_any_size_are_classified_and_explained(tmp_path: Path) -> None:
+    head = read_clean(write_head(tmp_path / "v.nii.gz", head_array()), (44, 36), 8)
+    torch.manual_seed(0)
+    network = CAG(3, 3, **SIZES["cag"])
+    tests = make_tests([head], 1)
+    assert classify_tests(network.classifier, tests[:2]).shape == (2, 4)
+    assert all(case.explanation.shape == (44, 36) for case in explain_locally(network, [head]))

@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 
-from kascade.benchmarks.superres_figure import nearest_slices
+from kascade.benchmarks.superres_figure import examples_figure, nearest_slices, read_views
 from kascade.benchmarks.superres_methods import ABLATION, CUBIC, METHODS, PEERS, base_recipe, method_recipe
 from kascade.benchmarks.superres_run import plan_superres, run_superres
 from kascade.benchmarks.superres_tests import CONSISTENT, GIVEN, held_out_tests, score_volume
@@ -85,7 +85,7 @@ def test_the_networks_build_and_take_images_of_the_recipe() -> None:
 def test_tests_are_the_held_out_heads_and_consistency_helps(data: Path) -> None:
     config = superres().data
     (test,) = held_out_tests(config, data)
-    assert test.subject == "h3" and test.thick.data.shape == (40, 48, 4)
+    assert test.subject == "heads/h3" and test.thick.data.shape == (40, 48, 4)
     (given, consistent), volume = score_volume(None, test, config)
     assert (given.output, consistent.output) == (GIVEN, CONSISTENT)
     assert consistent.psnr > given.psnr and consistent.resimulation < given.resimulation
@@ -113,6 +113,11 @@ def test_a_run_is_whole_and_goes_on_where_it_stopped(
         assert part in text
     assert "SwinIR" not in text and "no skip" not in text
     assert (out / "examples.png").exists()
+    views = {name: read_views(next((out / "runs" / name).glob("*.npz"))) for name in ("cubic", "transmrsr-1")}
+    (test,) = held_out_tests(plan.recipe.data, data)
+    shown = {"TransMRSR": views["transmrsr-1"], "no prior": views["transmrsr-1"], CUBIC: views["cubic"]}
+    titles = [axes.get_title() for axes in examples_figure(test, plan.recipe.data, shown).axes]
+    assert [t for t in titles if t] == ["thick slices", CUBIC, "TransMRSR", "truth"]
     with open(out / "scores.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [(row["method"], row["output"]) for row in rows] == [

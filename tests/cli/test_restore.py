@@ -94,6 +94,10 @@ def test_thick_slices_become_thin_ones(kascade, tmp_path):
     save_superres(model, build_superres(config), config, {"factor": 4, "profile": "gaussian"})
     run = kascade("restore", thick, "-o", tmp_path / "b.nii.gz", "--model", model, "--factor", 4)
     assert run.code == 0 and "24 x 26 x 24 voxels" in run.err
+    along = kascade("restore", thick, "-o", tmp_path / "d.nii.gz", "--model", "cubic", "--factor", 2, "--axis", "x")
+    assert along.code == 0 and "48 x 26 x 6 voxels" in along.err
+    alone = kascade("restore", thick, "-o", tmp_path / "e.nii.gz", "--axis", "x")
+    assert alone.code == 2 and "add --factor" in alone.err
     told = kascade("restore", thick, "-o", tmp_path / "c.nii.gz", "--model", model, "--factor", 4, "--explain")
     assert told.code == 2 and "without --factor" in told.err
 

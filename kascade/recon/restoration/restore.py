@@ -14,14 +14,14 @@ from torch.nn import functional as F
 from kascade.data.atomic import refuse_existing
 from kascade.data.degradation import LABELS, intensity_scale
 from kascade.data.degradation.degrade import head_mask
-from kascade.data.nifti import Volume, read_volume
+from kascade.data.nifti import Volume, check_suffix, read_volume
 from kascade.data.nifti_like import write_like
 from kascade.data.planes import slice_plane
 from kascade.errors import ConfigError
 from kascade.nets.cag import CAG, DegradationClassifier
 from kascade.recon.models import load_named, misfit
 
-__all__ = ["Restored", "explanation_path", "restore_file", "restore_slices", "restore_volume"]
+__all__ = ["Restored", "explanation_path", "padded_to_stride", "restore_file", "restore_slices", "restore_volume"]
 
 Progress = Callable[[float, float], None]
 MARGIN = 8  # px of background around the head that the network sees, too
@@ -85,12 +85,14 @@ def restore_file(
     Raises
     ------
     ConfigError
-        If there is no such model, it does not restore, or has no explanation to write.
+        If there is no such model, it does not restore, or has no explanation to write, or the output has another suffix
+        than .nii or .nii.gz.
     FileFormatError
         If a file cannot be read.
     OutputError
         If a file exists (and not `force`) or cannot be written.
     """
+    check_suffix(path)
     beside = explanation_path(path)
     for file in (Path(path), *([beside] if explain else [])):
         refuse_existing(file, force)
@@ -168,6 +170,16 @@ def restore_volume(
     )
 
 
+def padded_to_stride(network: nn.Module, x: Tensor) -> Tensor:
+    """Images (batch, channels, rows, columns), mirrored at the end to a size that a network can take."""
+    rows, columns = x.shape[-2:]
+    own = getattr(network, "stride", 1)  # a tuple where the network is a single convolution
+    stride = own if isinstance(own, int) else 1
+    down, right = -rows % stride, -columns % stride
+    reflect = down < rows and right < columns
+    return F.pad(x, (0, right, 0, down), mode="reflect" if reflect else "replicate")
+
+
 @torch.no_grad()
 def restore_slices(network: nn.Module, x: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Apply a network to (batch, 3, rows, columns) of any size, in [-1, 1].
@@ -182,11 +194,7 @@ def restore_slices(network: nn.Module, x: Tensor) -> tuple[Tensor, Tensor | None
         The logits of its classifier, (batch, 4).
     """
     rows, columns = x.shape[-2:]
-    own = getattr(network, "stride", 1)  # a tuple where the network is a single convolution
-    stride = own if isinstance(own, int) else 1
-    down, right = -rows % stride, -columns % stride
-    reflect = down < rows and right < columns
-    padded = F.pad(x, (0, right, 0, down), mode="reflect" if reflect else "replicate")
+    padded = padded_to_stride(network, x)
     if isinstance(network, CAG) and network.explain:
         guide = network.explanation(padded)
         image = network.restorer(padded, guide)

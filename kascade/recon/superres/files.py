@@ -9,10 +9,12 @@ from dataclasses import replace
 import torch
 
 from kascade.data.atomic import refuse_existing
-from kascade.data.nifti import Volume, read_volume, write_volume
+from kascade.data.nifti import Volume, check_suffix, read_volume, write_volume
+from kascade.data.simulation.thick import AXES
 from kascade.errors import ConfigError
 from kascade.nets.styleswin import StyleSwin
-from kascade.recon.models import load_named
+from kascade.recon.models import load_named, misfit
+from kascade.recon.superres.grid import fine_grid
 from kascade.recon.superres.volume import LAM, super_resolve
 
 __all__ = ["super_resolve_file"]
@@ -60,10 +62,12 @@ def super_resolve_file(
     FileFormatError
         If a file cannot be read.
     ConfigError
-        If the grids do not match, or there is no such model for super-resolution.
+        If the grids do not match, there is no such model for super-resolution, or `path` has another suffix than .nii
+        or .nii.gz.
     OutputError
         If the file exists (and not `force`) or cannot be written.
     """
+    check_suffix(path)
     refuse_existing(path, force)
     thick = read_volume(source)
     network, problems = None, list(thick.problems)
@@ -74,14 +78,18 @@ def super_resolve_file(
         if isinstance(found.network, StyleSwin):
             raise ConfigError(f"{model}: a generator, which restores nothing; train recipes/transmrsr.yaml from it")
         network = found.network
-        trained = {name: found.card.get(name) for name in ("factor", "profile")}
-        given = {"factor": factor, "profile": profile}
+    target = None if like is None else read_volume(like)
+    grid = fine_grid(thick, factor, axis, target)
+    if model is not None:
+        given = {"factor": factor, "profile": profile, "axis": AXES[grid.axis]}
+        trained = {name: found.card.get(name) for name in given}
         problems += [
             f"the network was trained for {n} {trained[n]}, not {given[n]}" for n in given if trained[n] != given[n]
         ]
-    grid = None if like is None else read_volume(like)
+        reasons = {misfit(found, {"spacing_mm": side}) for side in grid.spacing_mm(thick)}
+        problems += sorted(reason for reason in reasons if reason is not None)
     fine = super_resolve(
-        thick, factor, network=network, axis=axis, like=grid, profile=profile, lam=lam, device=device, watch=watch
+        thick, factor, network=network, axis=axis, like=target, profile=profile, lam=lam, device=device, watch=watch
     )
     write_volume(path, fine.data, like=fine, force=force)
     return replace(fine, problems=tuple(problems))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from torch import nn
 
 from kascade.data.degradation import parse_sources
 from kascade.errors import ConfigError
+from kascade.nets.build import stride_of
 from kascade.recon.restoration import RestorationConfig, build_network
 from kascade.train.examples.config import NiftiSource
 from kascade.train.recipe import BaseRecipe
@@ -76,6 +76,8 @@ class DegradedData(_Strict):
     def _fits(self) -> DegradedData:
         if self.patch is not None and any(p > m for p, m in zip(self.patch, self.matrix, strict=True)):
             raise ValueError(f"patch {self.patch} is larger than matrix {self.matrix}")
+        if any(len(source.orientations) > 1 for source in self.sources):
+            raise ValueError("restoration sees slices of one orientation: name one in sources.orientations")
         if any(source.skull_stripped for source in self.sources):
             raise ValueError("skull_stripped draws a scalp, which restoration does not: leave it out")
         return self
@@ -145,16 +147,12 @@ class RestorationRecipe(BaseRecipe):
 
     def _check_size(self) -> None:
         try:
-            with torch.device("meta"):  # no memory, no weights
-                stride = self.build().stride
+            stride = stride_of(self.build)
         except ConfigError:
             return  # options that the network refuses: `load_task` says so with their line
-        size = self.data.patch or self.data.matrix
+        name, size = ("patch", self.data.patch) if self.data.patch else ("matrix", self.data.matrix)
         if any(n % stride for n in size):
-            raise ValueError(
-                f"this {self.model.kind} needs data.patch (or, without one, data.matrix) in multiples of {stride}, "
-                f"got {tuple(size)}"
-            )
+            raise ValueError(f"this {self.model.kind} needs data.{name} in multiples of {stride}, got {size}")
 
     @property
     def sources(self) -> Sequence[NiftiSource]:

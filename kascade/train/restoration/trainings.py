@@ -221,24 +221,25 @@ class CyclicTraining(RestorationTraining):
         self.model.follow(self.recipe.cycle.momentum)
 
     def on_validation_epoch_start(self) -> None:
-        """Forget the last validation."""
+        """Mend the classifier's last layer where it needs that: what is scored is what is saved."""
         super().on_validation_epoch_start()
-        self._logits: list[tuple[list[float], list[float]]] = []
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Score one example, and what the classifier says of it."""
-        restored = super().validation_step(batch, batch_idx)
-        stacked = _stacked(batch)
-        self._logits.append((self.model.classifier(stacked.degraded)[0].tolist(), stacked.labels[0].tolist()))
-        return restored
+        self._auc = self._classifier_auc()
+        if self._auc < self.recipe.cycle.refit_below:
+            self._refit()
+            self._auc = self._classifier_auc()
 
     def on_validation_epoch_end(self) -> None:
-        """Average, and mend the classifier's last layer where it needs that."""
+        """Average over the examples, and add what the classifier knows."""
         super().on_validation_epoch_end()
-        logits, labels = zip(*gathered(self._logits), strict=True)
-        self.validation_scores["auc"] = auc_scores(torch.tensor(logits), torch.tensor(labels))["auc"]
-        if self.validation_scores["auc"] < self.recipe.cycle.refit_below:
-            self._refit()
+        self.validation_scores["auc"] = self._auc
+
+    @torch.no_grad()
+    def _classifier_auc(self) -> float:
+        """Of all validation examples, in each process."""
+        examples = self.examples.validation()
+        seen = [examples[index] for index in range(len(examples))]
+        logits = [self.model.classifier(example.degraded[None].to(self.device))[0].cpu() for example in seen]
+        return auc_scores(torch.stack(logits), torch.stack([example.labels for example in seen]))["auc"]
 
     def _refit(self) -> None:
         """Fit the last layer to training examples, the same in all processes."""

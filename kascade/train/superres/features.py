@@ -50,7 +50,7 @@ class ClassifierFeatures(nn.Module):
         self.encoder = classifier.encoder.requires_grad_(False)
 
     def forward(self, image: Tensor) -> dict[int, Tensor]:
-        """Features of gray images (batch, 1, rows, columns) between 0 and 1, rows and columns multiples of 8."""
+        """Features of gray images (batch, 1, rows, columns) between 0 and 1, of a size that the classifier can take."""
         seen = (2 * image - 1).expand(-1, 3, -1, -1)
         return dict(enumerate(self.encoder(seen)))
 
@@ -90,15 +90,15 @@ def gram(features: Tensor) -> Tensor:
     return flat @ flat.mT / (flat.shape[1] * flat.shape[2])
 
 
-def feature_network(config: FeatureConfig) -> FeatureLoss:
-    """Load the network and set up its losses.
+def feature_network(config: FeatureConfig, size: int) -> FeatureLoss:
+    """Load the network and set up its losses on images of `size` x `size`.
 
     Raises
     ------
     FileFormatError
         If the file is absent or damaged.
     ConfigError
-        If it holds another network.
+        If it holds another network, or one that takes no images of this size.
     """
     path = Path(config.file)
     if config.network == "classifier":
@@ -107,6 +107,10 @@ def feature_network(config: FeatureConfig) -> FeatureLoss:
         classifier = load_restorer(path).model
         if not isinstance(classifier, DegradationClassifier):
             raise ConfigError(f"loss.features: {path} is no degradation classifier; train recipes/cag-classifier.yaml")
+        if size % classifier.stride:
+            raise ConfigError(
+                f"loss.features: {path} takes images in multiples of {classifier.stride} px; data.size is {size}"
+            )
         return FeatureLoss(ClassifierFeatures(classifier), LEVELS[:3], LEVELS)
     layers = tuple(sorted({*VGG_CONTENT, *VGG_STYLE}))
     try:

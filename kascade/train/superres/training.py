@@ -48,7 +48,7 @@ class SuperResolutionTraining(TrainingModule):
         # Not a part of the module: its weights are neither trained nor saved.
         self._features: list[FeatureLoss] = []
         if recipe.loss.features is not None:
-            self._features.append(feature_network(recipe.loss.features))
+            self._features.append(feature_network(recipe.loss.features, recipe.data.size))
 
     def save(self, path: Path, card: Mapping[str, Any]) -> None:
         """Write the best known weights; the card tells factor, axis and profile, and the network of the losses."""

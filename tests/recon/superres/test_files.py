@@ -41,7 +41,7 @@ def saved(path: Path, config: SuperResConfig = UNET, **card: object) -> Path:
 
 def test_there_and_back_on_the_grid_of_another_file(files: tuple[Path, Path], tmp_path: Path) -> None:
     fine, thick = files
-    model = saved(tmp_path / "unet.safetensors", factor=4, profile="gaussian")
+    model = saved(tmp_path / "unet.safetensors", factor=4, profile="gaussian", axis="z")
     out = super_resolve_file(thick, tmp_path / "iso.nii.gz", 4, model=model, like=fine)
     written, truth = read_volume(tmp_path / "iso.nii.gz"), read_volume(fine)
     assert written.data.shape == (24, 26, 21) and out.problems == ()
@@ -52,9 +52,23 @@ def test_there_and_back_on_the_grid_of_another_file(files: tuple[Path, Path], tm
 
 
 def test_a_network_for_something_else_is_told(files: tuple[Path, Path], tmp_path: Path) -> None:
-    model = saved(tmp_path / "unet.safetensors", factor=8, profile="gaussian")
+    model = saved(tmp_path / "unet.safetensors", factor=8, profile="gaussian", axis="z")
     out = super_resolve_file(files[1], tmp_path / "iso.nii.gz", 4, model=model)
     assert out.data.shape == (24, 26, 24) and out.problems == ("the network was trained for factor 8, not 4",)
+
+
+def test_another_axis_and_other_voxels_than_in_training_are_told(files: tuple[Path, Path], tmp_path: Path) -> None:
+    card = {"factor": 4, "profile": "gaussian", "axis": "y", "fits": {"spacing_mm": [0.1, 0.2]}}
+    model = saved(tmp_path / "unet.safetensors", **card)
+    problems = " ".join(super_resolve_file(files[1], tmp_path / "iso.nii.gz", 4, model=model).problems)
+    assert "trained for axis y, not z" in problems and "spacing_mm 0.1 to 0.2, not" in problems
+
+
+def test_a_suffix_that_cannot_be_written_is_refused_before_any_work(files: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"must end in \.nii"):
+        super_resolve_file(tmp_path / "absent.nii.gz", tmp_path / "iso.mgz", 4)
+    with pytest.raises(ConfigError, match=r"must end in \.nii"):
+        restore_file(tmp_path / "absent.nii.gz", tmp_path / "clean.img")
 
 
 def test_weights_come_back_and_damage_is_told(files: tuple[Path, Path], tmp_path: Path) -> None:

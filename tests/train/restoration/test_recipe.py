@@ -9,8 +9,9 @@ from kascade.errors import ConfigError
 from kascade.train.recipe import Recipe
 from kascade.train.restoration.recipe import RestorationRecipe
 from kascade.train.tasks import load_task
-from tests.train.restoration.tiny import tiny_recipe
+from tests.train.restoration.tiny import RECIPE, tiny_recipe
 
+SOURCE = RECIPE["data"]["sources"][0]
 RECIPES = Path(__file__).parents[3] / "recipes"
 
 
@@ -35,6 +36,12 @@ def test_the_recipes_that_come_with_kascade_are_valid_and_share_their_data() -> 
         ("hinet", {"loss": "relative"}, "hinet has its own"),
         ("restormer", {"data": {"patch": [40, 32]}, "model": {"options": {"bands": True}}}, "multiples of 16"),
         ("pix2pix", {"data": {"patch": [40, 32]}, "model": {"options": {"levels": 4}}}, "multiples of 16"),
+        (
+            "restormer",
+            {"data": {"matrix": [40, 48], "patch": None}, "model": {"options": {"bands": True}}},
+            "data.matrix in multiples",
+        ),
+        ("restormer", {"data": {"sources": [{**SOURCE, "orientations": ["axial", "coronal"]}]}}, "one orientation"),
         ("restormer", {"data": {"patch": [64, 32]}}, "patch .* is larger than matrix"),
         ("restormer", {"data": {"matrix": [50, 40]}}, "multiple of 8"),
         ("restormer", {"data": {"mixtures": {"blur": 1}}}, "expected clean, or some of"),

@@ -170,3 +170,19 @@ def test_auc_of_labels_that_nobody_has_does_not_count() -> None:
     found = auc_scores(logits, labels)
     assert found["auc_motion"] == 1 and found["auc_noise"] == 0.5 and found["auc_clean"] != found["auc_clean"]
     assert found["auc"] == pytest.approx(0.75)
+
+
+def test_what_is_scored_is_what_is_saved_also_when_the_last_layer_was_fitted_anew(
+    folder: Path, start: str, tmp_path: Path
+) -> None:
+    recipe = cyclic(start, cycle={"refit_below": 1.0}, training={"steps": 2})
+    data = make_data(recipe, folder)
+    trained = train(recipe, data, tmp_path / "run", accelerator="cpu")
+    found = load_restorer(tmp_path / "run" / "last.safetensors")
+    classifier = found.model.classifier
+    assert not torch.equal(classifier.head.weight, load_restorer(start).model.head.weight)  # type: ignore[union-attr]
+    examples = [data.validation()[n] for n in range(recipe.data.validation_examples)]
+    with torch.no_grad():
+        logits = torch.cat([classifier(example.degraded[None]) for example in examples])  # type: ignore[operator]
+    auc = auc_scores(logits, torch.stack([example.labels for example in examples]))["auc"]
+    assert found.card["scores"]["auc"] == pytest.approx(trained.scores["auc"], abs=1e-4) == pytest.approx(auc, abs=1e-4)

@@ -36,6 +36,7 @@ def test_the_recipes_that_come_with_kascade_fit_together() -> None:
         ({"training": {"start_from": "x"}}, "leave it out"),
         ({"data": {"factor": 1}}, "greater than or equal to 2"),
         ({"data": {"axis": "t"}}, "'x', 'y' or 'z'"),
+        ({"model": {"kind": "hinet", "options": {}}, "data": {"size": 72}}, "multiples of 16"),
     ],
 )
 def test_what_cannot_work_is_refused(sections: dict[str, Any], message: str) -> None:

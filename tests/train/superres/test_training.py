@@ -203,7 +203,7 @@ def test_vgg19_is_read_from_the_users_file(tmp_path: Path, suffix: str) -> None:
 
     weights, path = vgg_weights(), tmp_path / f"vgg19{suffix}"
     (torch.save if suffix == ".pth" else save_file)(weights, path)
-    loss = feature_network(FeatureConfig(network="vgg19", file=str(path)))
+    loss = feature_network(FeatureConfig(network="vgg19", file=str(path)), 32)
     assert not any(p.requires_grad for p in loss.parameters())
     x, y = torch.rand(1, 1, 16, 16, requires_grad=True), torch.rand(1, 1, 16, 16)
     content, style = loss(x, y)
@@ -245,4 +245,4 @@ def test_feature_files_that_are_none_are_told(tmp_path: Path) -> None:
     torch.save({"features.0.weight": torch.zeros(1)}, tmp_path / "other.pth")
     for name, error in (("none.pth", FileFormatError), ("bad.pth", FileFormatError), ("other.pth", ConfigError)):
         with pytest.raises(error):
-            feature_network(FeatureConfig(network="vgg19", file=str(tmp_path / name)))
+            feature_network(FeatureConfig(network="vgg19", file=str(tmp_path / name)), 32)
