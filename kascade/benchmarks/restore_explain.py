@@ -61,7 +61,8 @@ def explain_locally(network: CAG, volumes: Sequence[CleanVolume], severity: str 
         disk = (y - rows / 2) ** 2 + (x - center) ** 2 < (RADIUS * min(rows, columns)) ** 2
         for source in SOURCES:
             rng = np.random.default_rng((number, SOURCES.index(source)))
-            made = degrade(clean, make_degradations((source,), severity), rng, head=head)
+            steps = make_degradations((source,), severity, volume.spacing_mm)
+            made = degrade(clean, steps, rng, head=head)
             mixed = torch.where(disk, made.image, made.clean)
             seen = padded_to_stride(network, 2 * mixed[None] - 1)
             explanation = network.explanation(seen, labels_of((source,)))[0, 0, :rows, :columns]

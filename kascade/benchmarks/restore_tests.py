@@ -68,7 +68,8 @@ def make_tests(volumes: Sequence[CleanVolume], slices: int) -> list[RestoreTest]
             clean, head = volume.around(index)
             cases = [("clean", ""), *((mixture, severity) for mixture in MIXTURES for severity in SEVERITIES)]
             for case, (mixture, severity) in enumerate(cases):
-                steps = make_degradations(parse_sources(mixture), severity) if severity else []
+                sources = parse_sources(mixture)
+                steps = make_degradations(sources, severity, volume.spacing_mm) if severity else []
                 made = degrade(clean, steps, np.random.default_rng((SEED, number, index, case)), head=head)
                 images = 2 * made.image - 1, 2 * made.clean - 1
                 tests.append(RestoreTest(volume.name, index, mixture, severity, *images, head[1]))

@@ -77,7 +77,9 @@ def _alone(path: Path, as_json: bool) -> None:
     from kascade.recon.evaluate_alone import evaluate_alone
 
     with console.progress("scoring"):
-        found, problems = evaluate_alone(path)
+        found, problems, remarks = evaluate_alone(path)
+    for remark in remarks:
+        console.warn(remark)
     if as_json:
         pairs = {v: {n: {"mean": m, "std": s} for n, (m, s) in scores.items()} for v, scores in found.items()}
         console.result_json({"volumes": pairs})

@@ -15,6 +15,7 @@ __all__ = ["simulate"]
 
 HEAD = "Built-in head (phantom)"
 MOVING = "Moving head"
+SHOTS, ORDER = 16, "interleaved"
 
 
 def simulate(
@@ -54,7 +55,7 @@ def simulate(
             help="Move the head between shots: mild, moderate or severe (up to 1, 2.5 or 5 px and degrees), or still.",
         ),
     ] = None,
-    shots: Annotated[int, typer.Option("--shots", min=1, rich_help_panel=MOVING, help="Shots of each image.")] = 16,
+    shots: Annotated[int, typer.Option("--shots", min=1, rich_help_panel=MOVING, help="Shots of each image.")] = SHOTS,
     order: Annotated[
         str,
         typer.Option(
@@ -63,7 +64,7 @@ def simulate(
             rich_help_panel=MOVING,
             help="Columns of a shot: interleaved (every shot covers k-space) or sequential (one block each).",
         ),
-    ] = "interleaved",
+    ] = ORDER,
     matrix: Annotated[
         str, typer.Option("--matrix", metavar="SxRxC", rich_help_panel=HEAD, help="Slices, rows and columns.")
     ] = "8x256x256",
@@ -89,6 +90,8 @@ def simulate(
 
     kascade simulate phantom -o head.h5 --contrast t2 --oversampling 2
     """
+    if motion is None and (shots, order) != (SHOTS, ORDER):
+        raise ConfigError("--shots and --order are for a head that moves; add --motion")
     options = {
         "coils": coils,
         "snr": snr,

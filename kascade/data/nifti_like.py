@@ -76,7 +76,7 @@ def write_like(
     else:
         slope, intercept = 1.0, 0.0
     header["cal_min"] = header["cal_max"] = 0  # a display window of other gray values
-    image = nib.Nifti1Image(array.astype(kind), original.affine, header)
+    image = type(original)(array.astype(kind), original.affine, header)
     image.header.set_slope_inter(slope, intercept)
     content = image.to_bytes()
     with atomic_output(path, force) as beside:

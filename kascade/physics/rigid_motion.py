@@ -13,7 +13,16 @@ from torch.nn.functional import pad
 from kascade.errors import ConfigError, ShapeError
 from kascade.physics.operator import LinearOperator
 
-__all__ = ["PADDING", "RigidMotion", "Shear", "adjoint_shears", "motion_count", "motion_shears", "run_shears"]
+__all__ = [
+    "PADDING",
+    "RigidMotion",
+    "Shear",
+    "adjoint_shears",
+    "check_motion",
+    "motion_count",
+    "motion_shears",
+    "run_shears",
+]
 
 PADDING = 1.25  # field of view in which images are moved, over their own
 LARGEST_TURN_DEG = 45.0  # one rotation by three shears; larger ones are done in equal parts
@@ -57,7 +66,7 @@ class RigidMotion(LinearOperator):
     Raises
     ------
     ShapeError
-        If `parameters` is not real with 3 (2-D) or 6 (3-D) numbers for each motion.
+        If `parameters` is not real with 3 (2-D) or 6 (3-D) finite numbers for each motion, or `shape` has too few axes.
     ConfigError
         If `padding` is less than 1.
 
@@ -80,6 +89,9 @@ class RigidMotion(LinearOperator):
                 f"RigidMotion: parameters are {self.parameters.dtype} {tuple(self.parameters.shape)}; expected real "
                 f"(*batch, {count}): {self.ndim} shifts in px, then {count - self.ndim} angles in degrees"
             )
+        check_motion("RigidMotion", self.parameters)
+        if len(self.shape) < self.ndim:
+            raise ShapeError(f"RigidMotion: shape is {tuple(self.shape)}; expected {self.ndim} spatial axes")
         if not self.padding >= 1:
             raise ConfigError(f"RigidMotion: padding is {self.padding}; expected 1 (none, lines wrap) or more")
         if self.spacing and (len(self.spacing) != self.ndim or not all(0 < d < math.inf for d in self.spacing)):
@@ -104,10 +116,31 @@ class RigidMotion(LinearOperator):
         return motion_shears(self.parameters, self.shape[-self.ndim :], self.padding, self.spacing, inner)
 
     def _apply(self, x: Tensor) -> Tensor:
-        return run_shears(x, self.shears(), self.shape[-self.ndim :])
+        return run_shears(x, _as(x.dtype, self.shears()), self.shape[-self.ndim :])
 
     def _adjoint(self, y: Tensor) -> Tensor:
-        return run_shears(y, adjoint_shears(self.shears()), self.shape[-self.ndim :])
+        return run_shears(y, _as(y.dtype, adjoint_shears(self.shears())), self.shape[-self.ndim :])
+
+
+def _as(dtype: torch.dtype, shears: Sequence[Shear]) -> list[Shear]:
+    """Phases in the precision of the image."""
+    return [(axis, phases.to(dtype) if dtype.is_complex else phases) for axis, phases in shears]
+
+
+def check_motion(name: str, motion: Tensor) -> None:
+    """Refuse motion of an operator `name` that no phases can be made of.
+
+    Raises
+    ------
+    ShapeError
+        If it is neither float32 nor float64, empty, or not finite.
+    """
+    if not motion.numel():
+        raise ShapeError(f"{name}: motion is {tuple(motion.shape)}; expected one or more")
+    if motion.dtype not in (torch.float32, torch.float64):
+        raise ShapeError(f"{name}: motion is {motion.dtype}; expected float32 or float64, in px and degrees")
+    if not bool(motion.detach().isfinite().all()):
+        raise ShapeError(f"{name}: motion is not finite; expected shifts in px and angles in degrees")
 
 
 def motion_count(ndim: int) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from kascade.errors import ShapeError
 from kascade.physics.encoding import Encoding
 from kascade.physics.fourier import fft, ifft
 from kascade.physics.operator import LinearOperator, Sum
-from kascade.physics.rigid_motion import PADDING, RigidMotion, motion_count
+from kascade.physics.rigid_motion import PADDING, RigidMotion, check_motion, motion_count
 from kascade.physics.shot_plan import ShotPlan, make_plan, shot_columns
 
 __all__ = ["ShotEncoding", "ShotGram"]
@@ -47,7 +46,7 @@ class ShotEncoding(LinearOperator):
     Raises
     ------
     ShapeError
-        If the pieces do not fit each other, or a column names a shot without motion.
+        If the pieces do not fit each other, a column names a shot without motion, or the motion is not finite.
 
     References
     ----------
@@ -64,7 +63,10 @@ class ShotEncoding(LinearOperator):
     spacing: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shots", tuple(int(shot) for shot in self.shots))
+        names = tuple(int(shot) for shot in self.shots)
+        if any(name != shot for name, shot in zip(names, self.shots, strict=True)):
+            raise ShapeError("ShotEncoding: shots are no whole numbers; expected the shot of each column, or -1")
+        object.__setattr__(self, "shots", names)
         columns, count = self.maps.shape[-1], motion_count(self.ndim)
         if len(self.shots) != columns:
             raise ShapeError(
@@ -75,6 +77,8 @@ class ShotEncoding(LinearOperator):
                 f"ShotEncoding: motion is {tuple(self.motion.shape)}; expected (*batch, shots, {count}), "
                 f"{self.ndim} shifts in px and then {count - self.ndim} angles in degrees"
             )
+        check_motion("ShotEncoding", self.motion)
+        object.__setattr__(self, "motion", self.motion.to(self.maps.real.dtype))
         if not -1 <= min(self.shots) <= max(self.shots) < self.motion.shape[-2]:
             raise ShapeError(
                 f"ShotEncoding: columns name shots {min(self.shots)} to {max(self.shots)}, but motion has "
@@ -147,8 +151,16 @@ class ShotEncoding(LinearOperator):
         fits = one_slice and columns_only and x.ndim == item_ndim and x.dtype == self.maps.dtype
         return self._plan if fits else None
 
-    @cached_property
+    @property
     def _plan(self) -> ShotPlan | None:
+        """The plan of the tensors as they are now: made anew after one was changed in place."""
+        versions = tuple(0 if t.is_inference() else t._version for t in self.tensors())
+        if self.__dict__.get("_planned", (None,))[0] != versions:
+            object.__setattr__(self, "_planned", (versions, self._make_plan()))
+        plan: ShotPlan | None = self.__dict__["_planned"][1]
+        return plan
+
+    def _make_plan(self) -> ShotPlan | None:
         count = self.motion.shape[-2]
         moving = [shot for shot in range(count) if bool(self.motion[shot].any())]
         rest = [shot for shot in range(count) if shot not in moving]
@@ -161,7 +173,7 @@ class ShotEncoding(LinearOperator):
         return make_plan(self.maps.detach(), motion, columns, weights, self.padding, self.spacing)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_plan"}
+        return {name: value for name, value in self.__dict__.items() if name != "_planned"}
 
     def __repr__(self) -> str:
         moving = len(self.terms) - any(isinstance(term, Encoding) for term in self.terms)

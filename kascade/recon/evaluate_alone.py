@@ -19,7 +19,7 @@ __all__ = ["evaluate_alone"]
 Scores = dict[str, tuple[float, float]]
 
 
-def evaluate_alone(path: str | os.PathLike[str]) -> tuple[dict[str, Scores], dict[str, str]]:
+def evaluate_alone(path: str | os.PathLike[str]) -> tuple[dict[str, Scores], dict[str, str], list[str]]:
     """Tenengrad, entropy and range of gray values, see `no_reference`, of NIfTI volumes.
 
     White is the 99.9th percentile of each volume, and slices that are zero everywhere do not count.
@@ -35,6 +35,8 @@ def evaluate_alone(path: str | os.PathLike[str]) -> tuple[dict[str, Scores], dic
         For each volume and metric mean and standard deviation over slices.
     dict
         Volumes of a folder that could not be scored, and why.
+    list of str
+        What was found wrong with volumes that were scored, and how it was handled.
 
     Raises
     ------
@@ -44,21 +46,26 @@ def evaluate_alone(path: str | os.PathLike[str]) -> tuple[dict[str, Scores], dic
     files = nifti_files(Path(path))
     found: dict[str, Scores] = {}
     problems: dict[str, str] = {}
+    remarks: list[str] = []
     for file in files:
         try:
-            found[file.name] = _scores(file)
+            found[file.name], told = _scores(file)
+            remarks += [f"{file}: {remark}" for remark in told]
         except KascadeError as error:
             if len(files) == 1:
                 raise
             problems[file.name] = str(error)
-    return found, problems
+    return found, problems, remarks
 
 
-def _scores(file: Path) -> Scores:
+def _scores(file: Path) -> tuple[Scores, list[str]]:
     volume = read_volume(file)
+    remarks = list(volume.problems)
+    if bool((volume.data < 0).any()):
+        remarks.append(f"{int((volume.data < 0).sum())} voxels are negative: taken for 0")
     slices = slice_plane(volume).slices(volume.data.clamp(min=0))
     shown = slices[slices.flatten(1).any(1)]
     if not len(shown):
         raise FileFormatError(f"{file}: every voxel is 0; there is nothing to score")
     values = no_reference(shown.numpy(), intensity_scale(slices.contiguous()))
-    return {name: (float(np.mean(values[name])), float(np.std(values[name]))) for name in NO_REFERENCE}
+    return {name: (float(np.mean(values[name])), float(np.std(values[name]))) for name in NO_REFERENCE}, remarks

@@ -74,6 +74,11 @@ def encode_motion(how: str, scan: Scan, y: Tensor, E: Encoding, x_step: XStep | 
         weights = torch.ones(len(motion))
     else:
         estimate = _estimate(y, E, shots, sizes, x_step)
+        if estimate.accepted and _sequential(shots):
+            warnings.warn(
+                "each shot is one block of columns: data of such say little about motion; do not trust the curves",
+                stacklevel=2,
+            )
         motion, weights = estimate.motion, estimate.weights
         info = {
             "source": "estimate",
@@ -109,7 +114,8 @@ def _shots(scan: Scan, E: Encoding) -> Tensor:
     if scan.shots is None:
         raise ConfigError(
             f"{where}: no shot information, so that nothing is known of when each column was acquired; expected the "
-            "data set shot, (columns,) integers; use --motion none, or convert the scan with its shots"
+            "data set shot, (columns,) integers; use --motion none, or add them to the file with "
+            "h5py, see docs/motion.md"
         )
     acquired = torch.ones_like(scan.shots, dtype=torch.bool) if E.mask is None else (E.mask.cpu() != 0)
     acquired = acquired.reshape(-1, acquired.shape[-1]).any(0)
@@ -120,6 +126,12 @@ def _shots(scan: Scan, E: Encoding) -> Tensor:
             f"{where}: columns {shown} were acquired, but belong to no shot; expected a shot from 0 for each"
         )
     return scan.shots
+
+
+def _sequential(shots: Tensor) -> bool:
+    """Whether every shot has adjacent columns only."""
+    blocks = torch.unique_consecutive(shots[shots >= 0])
+    return len(blocks) == len(blocks.unique())
 
 
 def _stored(scan: Scan) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,6 +126,12 @@ class Setup:
         E = Encoding(maps, mask, sets=sets)
         if self.motion == "none":
             return Problem(y, E, intensity, info)
+        if source == "espirit":
+            warnings.warn(
+                "coil maps were calibrated from data in which the head moved, and carry the motion: give maps of a "
+                "scan at rest in the data set maps",
+                stacklevel=2,
+            )
         moving = encode_motion(self.motion, scan, y, E, x_step)
         return Problem(moving.y, moving.E, intensity, {**info, "motion": moving.info})
 

@@ -29,6 +29,10 @@ def test_wrong_names_and_files_are_told(kascade, tmp_path):
     source = write_head(tmp_path / "a.nii.gz")
     wrong = kascade("degrade", source, "-o", tmp_path / "out", "--sources", "blur")
     assert wrong.code == 2 and "expected clean, or some of motion" in wrong.err
+    spaced = kascade(
+        "degrade", source, "-o", tmp_path / "s", "--sources", "motion, noise", "--severity", "mild, severe"
+    )
+    assert spaced.code == 0 and (tmp_path / "s" / "a_motion-severe.nii.gz").exists()
     assert kascade("degrade", tmp_path / "absent.nii.gz", "-o", tmp_path / "out").code == 2
     (tmp_path / "bad.nii.gz").write_bytes(b"no NIfTI")
     run = kascade("degrade", tmp_path, "-o", tmp_path / "out", "--sources", "noise", "--severity", "mild")

@@ -11,6 +11,7 @@ import pytest
 from kascade.data import load, write_reconstruction
 from kascade.physics import ifft
 from kascade.physics.rss import rss
+from tests.heads import head_array, write_head
 
 
 @pytest.fixture
@@ -54,3 +55,11 @@ def test_a_missing_reconstruction_is_told_and_the_others_compared(kascade, pair,
     assert run.code == 1
     assert "missing.h5: no reconstruction" in run.err
     assert np.isfinite(json.loads(run.out)["mean"]["ssim"])
+
+
+def test_what_is_wrong_with_an_image_that_is_scored_alone_is_told(kascade, tmp_path):
+    volume = head_array()
+    volume[5, 5, 5], volume[6, 6, 6] = np.nan, -1
+    run = kascade("evaluate", "--no-reference", write_head(tmp_path / "a.nii.gz", volume))
+    told = " ".join(run.err.split())
+    assert run.code == 0 and "a.nii" in run.out and "1 voxels are negative" in told and "are NaN or Inf" in told

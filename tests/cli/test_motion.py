@@ -43,6 +43,7 @@ def test_bad_files_are_refused_in_one_line(kascade, tmp_path):
     path = simulate(kascade, tmp_path / "moved.h5")
     for damage, message in (
         (lambda file: file["motion"].attrs.update(units="mm,rad"), "units='px,deg'"),
+        (lambda file: file["motion"].attrs.update(units=["px", "deg"]), "units='px,deg'"),
         (lambda file: file.__delitem__("shot"), "no shot information"),
         (lambda file: file.__setitem__("shot", [c % 4 for c in range(64)]), "motion has 6 rows"),
     ):

@@ -67,6 +67,7 @@ def test_a_folder_holds_nothing_but_h5_afterwards(kascade, volume, tmp_path):
         (("--snr", "-1"), "positive SNR"),
         (("--orientation", "oblique"), "oblique"),
         (("--matrix", "256"), "slices x rows x columns"),
+        (("--shots", "8"), "add --motion"),
     ],
 )
 def test_wrong_options_leave_nothing(kascade, volume, tmp_path, options, message):

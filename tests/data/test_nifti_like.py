@@ -29,6 +29,12 @@ def test_what_was_read_is_written_back_as_it_was(tmp_path: Path, affine: np.ndar
         np.testing.assert_array_equal(old.header[key], new.header[key])
 
 
+def test_nifti_2_stays_nifti_2(tmp_path: Path) -> None:
+    nib.save(nib.Nifti2Image(head_array(), AFFINE), tmp_path / "a.nii")
+    write_like(tmp_path / "b.nii", read_volume(tmp_path / "a.nii").data, tmp_path / "a.nii")
+    assert isinstance(nib.load(tmp_path / "b.nii"), nib.Nifti2Image)
+
+
 def test_slope_and_intercept_are_kept_and_integers_rounded_and_limited(tmp_path: Path) -> None:
     image = nib.Nifti1Image(np.arange(24, dtype=np.uint8).reshape(2, 3, 4), AFFINE)
     image.header.set_slope_inter(0.5, 10)

@@ -116,3 +116,17 @@ def test_wrong_arguments() -> None:
         RigidMotion(torch.zeros(3), (4, 4), padding=0.5)
     with pytest.raises(ConfigError, match="ndim=4"):
         RigidMotion(torch.zeros(3), (4, 4, 4, 4), ndim=4)
+    with pytest.raises(ShapeError, match="expected 3 spatial axes"):
+        RigidMotion(torch.zeros(6), (4, 4), ndim=3)
+    with pytest.raises(ShapeError, match="expected one or more"):
+        RigidMotion(torch.zeros(0, 3), (4, 4))
+    with pytest.raises(ShapeError, match="not finite"):
+        RigidMotion(torch.full((3,), torch.inf), (4, 4))
+    with pytest.raises(ShapeError, match=r"torch\.float16; expected float32"):
+        RigidMotion(torch.zeros(3, dtype=torch.float16), (4, 4))
+
+
+def test_images_keep_their_precision() -> None:
+    x = random_complex(4, 6).to(torch.complex64)
+    T = RigidMotion(torch.tensor([0.5, 1.0, 3.0], dtype=torch.float64), (4, 6))
+    assert T(x).dtype == T.H(x).dtype == torch.complex64

@@ -122,3 +122,29 @@ def test_wrong_arguments() -> None:
         ShotEncoding(maps, moving, (0, 1, 2, 3, 1, -1))
     with pytest.raises(ShapeError, match="axis -1 of the mask"):
         ShotEncoding(maps, moving, shots, mask[:5])
+    with pytest.raises(ShapeError, match="no whole numbers"):
+        ShotEncoding(maps, moving, tuple(shot + 0.5 for shot in shots))  # type: ignore[arg-type]
+    with pytest.raises(ShapeError, match="motion is not finite"):
+        ShotEncoding(maps, moving * math.nan, shots)
+    with pytest.raises(ShapeError, match=r"motion is torch\.complex128"):
+        ShotEncoding(maps, moving + 0j, shots)
+
+
+def test_motion_that_is_changed_in_place_counts_at_once() -> None:
+    """An optimizer's step, then an evaluation without a graph."""
+    motion, x = moving.clone().requires_grad_(), random_complex(R, N, seed=1)
+    E = ShotEncoding(maps, motion, shots)
+    with torch.no_grad():
+        before = E(x)
+        motion[0] += 1.0
+        after = E(x)
+    assert not torch.allclose(before, after)
+    torch.testing.assert_close(after, E(x).detach())
+    torch.testing.assert_close(after, ShotEncoding(maps, motion.detach(), shots)(x))
+
+
+def test_motion_of_another_precision_is_taken_in_that_of_the_maps() -> None:
+    single, x = maps.to(torch.complex64), random_complex(R, N, seed=1).to(torch.complex64)
+    E = ShotEncoding(single, moving, shots)
+    assert E(x).dtype == E.expression(x).dtype == torch.complex64
+    torch.testing.assert_close(E(x), E.expression(x))

@@ -115,3 +115,21 @@ def test_wrong_number_of_shots(moved: Scan) -> None:
         replace(moved, motion=moved.motion[:5])
     with pytest.raises(ShapeError, match="motion has 7 rows"):
         replace(moved, motion=torch.zeros(7, 3))
+
+
+def test_maps_of_moved_data_are_warned_of(moved: Scan) -> None:
+    with pytest.warns(UserWarning, match="maps were calibrated from data in which the head moved"):
+        Setup(motion="stored").problem(replace(moved, maps=None), 0)
+
+
+def test_curves_of_sequential_shots_are_warned_of(moved: Scan, monkeypatch: pytest.MonkeyPatch) -> None:
+    import kascade.recon.motion as room
+    from kascade.physics.motion import MotionEstimate
+
+    assert moved.motion is not None and moved.shots is not None
+    answer = MotionEstimate(moved.motion, torch.ones(6), 2, True, (0.5, 0.2), torch.ones(6))
+    monkeypatch.setattr(room, "estimate_motion", lambda *_: answer)
+    sequential = replace(moved, shots=moved.shots.sort().values)
+    with pytest.warns(UserWarning, match="one block of columns"):
+        Setup(motion="estimate").problem(sequential, 0)
+    Setup(motion="estimate").problem(moved, 0)  # interleaved: a warning would be an error

@@ -108,6 +108,8 @@ def degrade_file(
     if float(volume.data.min()) < 0:
         problems.append(f"{int((volume.data < 0).sum())} voxels are negative: taken for 0")
     plane, scale = slice_plane(volume), intensity_scale(data)
+    _, *sides = plane.spacing_mm(volume)
+    spacing = sides[0], sides[1]
     clean = plane.slices(data) / scale
     head = head_mask(clean)
     paths = {variant: folder / f"{volume.name}_{variant.name}.nii.gz" for variant in wanted}
@@ -116,7 +118,7 @@ def degrade_file(
         refuse_existing(_tags(path), force)
     for variant, path in paths.items():
         rng = np.random.default_rng((seed, zlib.crc32(f"{volume.name} {variant.name}".encode())))
-        steps = make_degradations(variant.sources, variant.severity) if variant.sources else []
+        steps = make_degradations(variant.sources, variant.severity, spacing) if variant.sources else []
         degraded = degrade(clean, steps, rng, head=head)
         tags = {
             "source": source.name,

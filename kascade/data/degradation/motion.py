@@ -56,7 +56,7 @@ def draw_segments(n: int, fraction: float, scheme: str, rng: np.random.Generator
     return np.array_split(lines, count if scheme == "gaussian" else segments)
 
 
-def move_lines(images: Tensor, segments: Sequence[Lines], poses: Sequence[Pose]) -> Tensor:
+def move_lines(images: Tensor, segments: Sequence[Lines], poses: Sequence[Pose], aspect: float = 1.0) -> Tensor:
     """Images whose k-space has some lines of the moved object: sum of M_s F T_s x over poses.
 
     Parameters
@@ -67,6 +67,8 @@ def move_lines(images: Tensor, segments: Sequence[Lines], poses: Sequence[Pose])
         As `draw_segments(columns, ...)`.
     poses : sequence of (float, (float, float))
         Rotation in degrees and shift in px of each segment; all slices move alike.
+    aspect : float
+        Size of a pixel along rows over that along columns.
 
     Returns
     -------
@@ -78,12 +80,14 @@ def move_lines(images: Tensor, segments: Sequence[Lines], poses: Sequence[Pose])
     kspace = torch.fft.fft(across, dim=-2)
     for segment, (rotation_deg, shift_px) in zip(segments, poses, strict=True):
         lines = torch.from_numpy((segment - columns // 2) % columns)
-        kspace[..., lines] = moved_lines(across, lines, rotation_deg, shift_px)
+        kspace[..., lines] = moved_lines(across, lines, rotation_deg, shift_px, aspect)
     out: Tensor = torch.fft.ifft2(kspace)
     return out
 
 
-def moved_lines(across: Tensor, lines: Tensor, rotation_deg: float, shift_px: tuple[float, float]) -> Tensor:
+def moved_lines(
+    across: Tensor, lines: Tensor, rotation_deg: float, shift_px: tuple[float, float], aspect: float = 1.0
+) -> Tensor:
     """Some lines of the k-space of a rotated, then shifted object, without transforming the rest.
 
     The rotation is that of three shears (Unser et al., IEEE TIP 4:1371, 1995), each a phase ramp after a Fourier
@@ -99,6 +103,8 @@ def moved_lines(across: Tensor, lines: Tensor, rotation_deg: float, shift_px: tu
         Less than 90.
     shift_px : (float, float)
         Along rows and columns.
+    aspect : float
+        As for `move_lines`.
 
     Returns
     -------
@@ -107,12 +113,12 @@ def moved_lines(across: Tensor, lines: Tensor, rotation_deg: float, shift_px: tu
     """
     rows, columns = across.shape[-2:]
     angle = math.radians(rotation_deg)
-    shear = -math.tan(angle / 2)
+    shear = -math.tan(angle / 2) * aspect
     y = (torch.arange(rows) - rows // 2)[:, None]
     x = torch.arange(columns) - columns // 2
     ky, kx = torch.fft.fftfreq(rows)[:, None], torch.fft.fftfreq(columns)
     z = torch.fft.ifft(across * _ramp(kx * shear * y))
-    z = torch.fft.fft(z, dim=-2) * _ramp(ky * math.sin(angle) * x)
+    z = torch.fft.fft(z, dim=-2) * _ramp(ky * (math.sin(angle) / aspect) * x)
     part = torch.fft.ifft(z @ _ramp(torch.arange(columns)[:, None] * kx[lines]), dim=-2)
     part = part * _ramp(kx[lines] * (shear * y + shift_px[1]))
     out: Tensor = torch.fft.fft(part, dim=-2) * _ramp(ky * shift_px[0])

@@ -45,10 +45,13 @@ class Motion:
     severity : str
         "mild", "moderate" or "severe": 10-15, 15-25 or 25-40 % of the lines; poses are normal with standard deviations
         of 1, 2.5 or 5 px along each axis and of 0.5, 1.5 or 3 degrees.
+    spacing_mm : (float, float)
+        Pixel sizes along rows and columns: where they differ, the head turns, not the grid.
     """
 
     source: ClassVar[str] = "motion"
     severity: str
+    spacing_mm: tuple[float, float] = (1.0, 1.0)
 
     def __call__(self, images: Tensor, rng: np.random.Generator) -> Tensor:
         """Move the head while lines of a random scheme, see `draw_segments`, are measured."""
@@ -58,10 +61,11 @@ class Motion:
         segments = draw_segments(x.shape[-1], rng.uniform(*FRACTIONS[self.severity]), scheme, rng)
         poses = []
         for _ in segments:
-            rotation, down, right = rng.standard_normal(3).tolist()
-            shift = SHIFTS_PX[self.severity]
-            poses.append((ROTATIONS_DEG[self.severity] * rotation, (shift * down, shift * right)))
-        moved = move_lines(x, segments, poses)
+            rotation, *shifts = rng.standard_normal(3).tolist()
+            down_px, right_px = (SHIFTS_PX[self.severity] * shift for shift in shifts)
+            poses.append((ROTATIONS_DEG[self.severity] * rotation, (down_px, right_px)))
+        down, across = self.spacing_mm if along_columns else reversed(self.spacing_mm)
+        moved = move_lines(x, segments, poses, down / across)
         return moved if along_columns else moved.mT
 
 
@@ -104,16 +108,10 @@ class Noise:
         return images + math.sqrt(2) * NOISE_STD[self.severity] * white_noise(images.shape, rng)
 
 
-_KINDS: dict[str, type[Motion] | type[LowResolution] | type[Noise]] = {
-    kind.source: kind for kind in (Motion, LowResolution, Noise)
-}
-# The order of the scan: the head moves, noise comes with the signal, and only what was acquired is transformed back, so
-# that the noise of a scan of low resolution has low resolution, too.
-_ORDER = ("motion", "noise", "low-resolution")
-
-
-def make_degradations(sources: Sequence[str], severity: str) -> list[Degradation]:
-    """Transforms of a mixture, in the order in which they are to be applied.
+def make_degradations(
+    sources: Sequence[str], severity: str, spacing_mm: tuple[float, float] = (1.0, 1.0)
+) -> list[Degradation]:
+    """Transforms of a mixture, in the order in which they are to be applied, to slices with pixels of `spacing_mm`.
 
     Raises
     ------
@@ -125,4 +123,7 @@ def make_degradations(sources: Sequence[str], severity: str) -> list[Degradation
             f"degradation {'+'.join(sources)} {severity}: expected sources of {', '.join(SOURCES)} and a severity of "
             f"{', '.join(SEVERITIES)}"
         )
-    return [_KINDS[source](severity) for source in _ORDER if source in sources]
+    # The order of the scan: the head moves, noise comes with the signal, and only what was acquired is transformed
+    # back, so that the noise of a scan of low resolution has low resolution, too.
+    made = (Motion(severity, spacing_mm), Noise(severity), LowResolution(severity))
+    return [step for step in made if step.source in sources]

@@ -208,13 +208,17 @@ def _maps(file: h5py.File, path: Path, slices: int) -> H5Source | None:
     return H5Source(path, "maps", dataset.shape, dataset.shape)
 
 
+_KINDS = {"b": "truth values", "i": "whole numbers", "f": "floating point numbers", "c": "complex numbers"}
+
+
 def _array(file: h5py.File, path: Path, name: str, kinds: str) -> NDArray[Any] | None:
     """Small data set, read whole; its type must be of one of NumPy's `kinds`."""
     dataset = local_dataset(file, name)
     if dataset is None:
         return None
     if dataset.dtype.kind not in kinds:
-        raise FileFormatError(f"{path}: {name} has values of type {dataset.dtype}; expected another type of number")
+        expected = " or ".join(_KINDS[kind] for kind in kinds if kind in _KINDS)
+        raise FileFormatError(f"{path}: {name} has values of type {dataset.dtype}; expected {expected}")
     check_storage(dataset, f"{path}: {name}")
     array = np.asarray(dataset[()])
     native = array.dtype.newbyteorder("=")
@@ -223,10 +227,12 @@ def _array(file: h5py.File, path: Path, name: str, kinds: str) -> NDArray[Any] |
 
 def _motion(file: h5py.File, path: Path) -> NDArray[Any] | None:
     """Rigid motion per shot; without its units the numbers mean nothing."""
-    array = _array(file, path, "motion", "f")
+    array = _array(file, path, "motion", "fiu")
     if array is not None:
+        array = array.astype(np.float64 if array.dtype.itemsize > 4 else np.float32, copy=False)
         units = file["motion"].attrs.get("units")
-        if units != MOTION_UNITS:
+        text = units.decode(errors="replace") if isinstance(units, bytes) else units
+        if not isinstance(text, str) or text != MOTION_UNITS:
             raise FileFormatError(f"{path}: motion has units {units!r}; expected the attribute units={MOTION_UNITS!r}")
     return array
 

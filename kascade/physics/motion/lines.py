@@ -73,13 +73,18 @@ class Lines:
         empty = [shot for shot, own in enumerate(members) if not len(own)]
         if count < 2 or empty:
             raise ConfigError(
-                f"estimate_motion: {count} shots, without columns: {empty or 'none'}; expected two or more, each with "
-                "columns of its own: give the shot of each column in the data set shot"
+                f"estimate_motion: {count} shots, without acquired columns: {empty or 'none'}; expected two or more, "
+                "each with columns of its own: mend the data set shot, or undersample less where a mask took them away"
             )
         rest = names[all_columns // 2]
         if rest < 0:
             rest = int(torch.stack([y[..., own].abs().square().sum() for own in members]).argmax())
         held = torch.tensor([_held_out(own, all_columns, shot) for shot, own in enumerate(members) if len(own) > 2])
+        if not len(held):
+            raise ConfigError(
+                "estimate_motion: no shot has three columns or more, so that none can be held out to judge an "
+                "estimate; expected fewer shots, or use motion that is known"
+            )
         held = held.to(torch.int64)
         kept = [own[~torch.isin(own, held)] for own in members]
         return cls(y, maps, names, weights, spacing, count, rest, kept, held)

@@ -17,7 +17,7 @@ from kascade.data.degradation.degrade import head_mask
 from kascade.data.nifti import Volume, check_suffix, read_volume
 from kascade.data.nifti_like import write_like
 from kascade.data.planes import slice_plane
-from kascade.errors import ConfigError
+from kascade.errors import ConfigError, FileFormatError
 from kascade.nets.cag import CAG, DegradationClassifier
 from kascade.recon.models import load_named, misfit
 
@@ -88,7 +88,7 @@ def restore_file(
         If there is no such model, it does not restore, or has no explanation to write, or the output has another suffix
         than .nii or .nii.gz.
     FileFormatError
-        If a file cannot be read.
+        If a file cannot be read, or no voxel is above 0 and some are below.
     OutputError
         If a file exists (and not `force`) or cannot be written.
     """
@@ -108,9 +108,13 @@ def restore_file(
     volume = read_volume(source)
     problems = list(volume.problems)
     if float(volume.data.min()) < 0:
+        if not bool((volume.data > 0).any()):
+            raise FileFormatError(f"{source}: no voxel is above 0; expected an image of magnitudes")
         problems.append(f"{int((volume.data < 0).sum())} voxels are negative: taken for 0")
     plane = slice_plane(volume)
-    reasons = {misfit(found, {"spacing_mm": side}) for side in plane.spacing_mm(volume)[1:]}
+    between, *sides = plane.spacing_mm(volume)
+    reasons = {misfit(found, {"spacing_mm": side}) for side in sides}
+    reasons.add(misfit(found, {"slice_distance_mm": between}))
     problems += sorted(reason for reason in reasons if reason is not None)
     restored = restore_volume(volume, found.network, device, progress)
     write_like(path, restored.data, source, force=force)

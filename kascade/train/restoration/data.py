@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -46,12 +46,16 @@ class RestorationExample(NamedTuple):
 
 @dataclass(frozen=True)
 class CleanVolume:
-    """Slices of a volume in memory: float16 (slices, rows, columns), bright tissue at 1, the head, the pixel size."""
+    """Slices of a volume in memory: float16 (slices, rows, columns), bright tissue at 1, and the head.
+
+    `spacing_mm` is the pixel size, `distance_mm` that of slices.
+    """
 
     name: str
     slices: Tensor
     head: Tensor
     spacing_mm: tuple[float, float]
+    distance_mm: float = 1.0
 
     def around(self, index: int) -> tuple[Tensor, Tensor]:
         """A slice between its neighbors, (3, rows, columns), and the head there; at the ends itself."""
@@ -81,7 +85,8 @@ def read_clean(path: Path, matrix: tuple[int, int], slices: int, orientation: st
     count = min(slices, int(high[0] - low[0]))
     first = max(middle[0] - count // 2, 0)
     cut = torch.stack([_fitted(image, middle[1:], matrix) for image in data[first : first + count]])
-    return CleanVolume(volume.name, cut.half(), head_mask(cut), plane.spacing_mm(volume)[1:])
+    between, *spacing = plane.spacing_mm(volume)
+    return CleanVolume(volume.name, cut.half(), head_mask(cut), (spacing[0], spacing[1]), between)
 
 
 class RestorationData(VolumeSource[DegradedData, CleanVolume, RestorationExample]):
@@ -91,6 +96,13 @@ class RestorationData(VolumeSource[DegradedData, CleanVolume, RestorationExample
         """As `read_clean`."""
         return read_clean(path, self.config.matrix, self.config.slices, source.orientations[0])
 
+    @property
+    def fits(self) -> dict[str, Any]:
+        """Pixel sizes, and distances of slices, for the model card: a quarter more and less than in training."""
+        between = [volume.distance_mm for volume in self._volumes[0]]
+        reach = [round(min(between) / 1.25, 2), round(max(between) * 1.25, 2)]
+        return {**super().fits, "slice_distance_mm": reach}
+
     def draw(self, volume: CleanVolume, rng: np.random.Generator, validation: bool) -> RestorationExample:
         """Draw a slice, degrade it, cut a patch."""
         config = self.config
@@ -98,7 +110,7 @@ class RestorationData(VolumeSource[DegradedData, CleanVolume, RestorationExample
         weights = np.array(list(config.mixtures.values()))
         mixture = parse_sources(list(config.mixtures)[rng.choice(len(weights), p=weights / weights.sum())])
         severity = str(rng.choice(config.severities))
-        degraded = degrade(clean, make_degradations(mixture, severity), rng, head=head)
+        degraded = degrade(clean, make_degradations(mixture, severity, volume.spacing_mm), rng, head=head)
         return _example(degraded, head, config.patch, rng)
 
 

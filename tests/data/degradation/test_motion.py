@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from kascade.data.degradation.motion import SCHEMES, draw_segments, move_lines
+from kascade.physics import RigidMotion
 
 
 def blob(shape: tuple[int, int], row: float, column: float) -> Tensor:
@@ -75,3 +76,12 @@ def test_blocks_are_blocks() -> None:
     for seed in range(20):
         for segment in draw_segments(2 * center, 0.3, "piecewise-constant", np.random.default_rng(seed)):
             assert ((np.diff(segment) == 1) | ((segment[:-1] < center) & (segment[1:] > center))).all()
+
+
+@pytest.mark.parametrize("aspect", [0.4, 2.5])
+def test_where_pixels_are_not_square_the_head_turns_not_the_grid(aspect: float) -> None:
+    x = blob((64, 60), 3, -4)
+    turned = move_lines(x, everything(60), [(6.0, (1.0, -2.0))], aspect)
+    expected = RigidMotion(torch.tensor([1.0, -2.0, 6.0]), (64, 60), padding=1, spacing=(aspect, 1.0))(x)
+    torch.testing.assert_close(turned, expected, atol=1e-4, rtol=0)
+    assert float((turned - move_lines(x, everything(60), [(6.0, (1.0, -2.0))])).abs().max()) > 0.01

@@ -103,6 +103,15 @@ def test_all_that_is_ours(path: Path) -> None:
     assert scan.noise_covariance is not None
 
 
+def test_motion_of_whole_numbers_with_units_as_bytes(path: Path) -> None:
+    """As MATLAB and C write them."""
+    write_h5(path, kspace=KSPACE, shot=np.arange(12) % 2, motion=np.ones((2, 3), np.int32))
+    with h5py.File(path, "a") as file:
+        file["motion"].attrs["units"] = np.bytes_(b"px,deg")
+    motion = read(path).motion
+    assert motion is not None and motion.dtype == torch.float32 and bool((motion == 1).all())
+
+
 def test_maps_stored_once_serve_every_slice(path: Path) -> None:
     maps = random_kspace(3, 16, 12)
     scan = read(write_h5(path, kspace=KSPACE, maps=maps))
@@ -159,7 +168,7 @@ def test_attributes_of_any_kind(path: Path) -> None:
         ({"reconstruction_rss": np.ones((3, 8, 8))}, r"target has shape \(3, 8, 8\)"),
         ({"reconstruction_rss": np.ones((8, 8))}, r"reconstruction_rss has shape \(8, 8\)"),
         ({"reconstruction_rss": np.ones((2, 8, 8), int)}, "reconstruction_rss has samples of type int64"),
-        ({"shot": np.ones(12)}, "shot has values of type float64"),
+        ({"shot": np.ones(12)}, "shot has values of type float64; expected whole numbers"),
         ({"shot": np.ones(13, int)}, r"shots have shape \(13,\)"),
         ({"motion": np.ones((2, 3))}, "motion has units None; expected the attribute units='px,deg'"),
         ({"noise": random_kspace(4, 9)}, r"noise has shape \(4, 9\)"),

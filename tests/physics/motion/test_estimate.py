@@ -104,7 +104,9 @@ def test_wrong_arguments() -> None:
         estimate_motion(maps, maps, [0] * 8)
     with pytest.raises(ConfigError, match="1 shots"):
         estimate_motion(maps, maps, [0] * 16)
-    with pytest.raises(ConfigError, match=r"without columns: \[1\]"):
+    with pytest.raises(ConfigError, match=r"without acquired columns: \[1\]"):
         estimate_motion(maps, maps, [0, 2] * 8)
     with pytest.raises(ConfigError, match="the mask is"):
         estimate_motion(maps, maps, [0, 1] * 8, torch.ones(16, 16))
+    with pytest.raises(ConfigError, match="no shot has three columns or more"):
+        estimate_motion(maps, maps, [c // 2 for c in range(16)])

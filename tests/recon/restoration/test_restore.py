@@ -114,6 +114,9 @@ def test_what_cannot_be_restored_is_refused_before_any_work(tmp_path: Path, cag:
     series = write_head(tmp_path / "bold.nii.gz", np.ones((8, 8, 4, 3), np.float32))
     with pytest.raises(FileFormatError, match="not 3-D"):
         restore_file(series, tmp_path / "b.nii.gz", cag)
+    dark = write_head(tmp_path / "dark.nii.gz", np.full((16, 16, 4), -1, np.float32))
+    with pytest.raises(FileFormatError, match="no voxel is above 0"):
+        restore_file(dark, tmp_path / "b.nii.gz", cag)
     source = write_head(tmp_path / "a.nii.gz")
     classifier = save_small(tmp_path / "c.safetensors", "classifier")
     with pytest.raises(ConfigError, match="restores no images"):

@@ -50,7 +50,7 @@ def test_every_network_is_trained_through_one_interface(folder: Path, tmp_path: 
     names = {"auc", "auc_motion", "auc_clean"} if kind == "classifier" else {"psnr", "ssim", "rmse"}
     assert names <= set(trained.scores)
     model = load_restorer(trained.weights)
-    assert model.config.kind == kind and model.card["fits"] == {"spacing_mm": [1.6, 2.5]}
+    assert model.config.kind == kind and model.card["fits"]["spacing_mm"] == [1.6, 2.5]
     assert (tmp_path / "run/curves.png").exists() and (tmp_path / "run/model-card.md").exists()
     assert (tmp_path / "run/images/best.png").exists() == (kind != "classifier")
 
