@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from matplotlib.text import Text
 
 from kascade.benchmarks.superres_figure import examples_figure, nearest_slices, read_views
 from kascade.benchmarks.superres_methods import ABLATION, CUBIC, METHODS, PEERS, base_recipe, method_recipe
@@ -116,8 +117,8 @@ def test_a_run_is_whole_and_goes_on_where_it_stopped(
     views = {name: read_views(next((out / "runs" / name).glob("*.npz"))) for name in ("cubic", "transmrsr-1")}
     (test,) = held_out_tests(plan.recipe.data, data)
     shown = {"TransMRSR": views["transmrsr-1"], "no prior": views["transmrsr-1"], CUBIC: views["cubic"]}
-    titles = [axes.get_title() for axes in examples_figure(test, plan.recipe.data, shown).axes]
-    assert [t for t in titles if t] == ["thick slices", CUBIC, "TransMRSR", "truth"]
+    texts = [text.get_text() for text in examples_figure(test, plan.recipe.data, shown).findobj(Text)]
+    assert [t for t in texts if t in ("thick slices", "truth", *shown)] == ["thick slices", CUBIC, "TransMRSR", "truth"]
     with open(out / "scores.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [(row["method"], row["output"]) for row in rows] == [
