@@ -144,6 +144,7 @@ def run_restore(
     data = RestorationData(plan.recipe.data, plan.data, 0)
     volumes = _test_volumes(plan)
     tests = make_tests(volumes, plan.slices)
+    tested = fingerprint(test.degraded for test in tests)
     rows: dict[str, dict[int, list[ImageRow]]] = {"degraded": {0: score_network(None, tests)}}
     results = RestoreResults(plan.recipe, plan.classifier, plan.seeds, tests, rows, {}, {}, machine())
     weights: dict[tuple[str, int], Path] = {}
@@ -163,7 +164,7 @@ def run_restore(
                 method_recipe(plan.recipe, method, seed, best), data, place, force, told
             )
             tell(f"testing {method.name}, seed {seed}")
-            rows.setdefault(method.name, {})[seed] = _tested(weights[method.name, seed], tests)
+            rows.setdefault(method.name, {})[seed] = _tested(weights[method.name, seed], tests, tested)
             results.hours[method.name, seed] = load_restorer(weights[method.name, seed]).card["hours"]
     tell("figures")
     _write(results, plan, folder, volumes, {n: weights[n, plan.seeds[0]] for n in rows if n != "degraded"}, force)
@@ -176,9 +177,9 @@ def _trained(recipe: RestorationRecipe, data: RestorationData, folder: Path, for
     return train_to_the_end(recipe, own, folder, force, told)
 
 
-def _tested(weights: Path, tests: Sequence[RestoreTest]) -> list[ImageRow]:
-    """Scores of a training, kept beside its weights."""
-    path = scores_path(weights.parent, weights, fingerprint(test.degraded for test in tests))
+def _tested(weights: Path, tests: Sequence[RestoreTest], images: str) -> list[ImageRow]:
+    """Scores of a training, kept beside its weights for the tests of the fingerprint `images`."""
+    path = scores_path(weights.parent, weights, images)
     return kept_rows(path, ImageRow, lambda: score_network(load_restorer(weights).model, tests))
 
 

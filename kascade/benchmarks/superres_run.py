@@ -20,7 +20,7 @@ from kascade.benchmarks.superres_methods import (
 )
 from kascade.benchmarks.superres_report import SuperResResults, superres_csv, superres_markdown
 from kascade.benchmarks.superres_tests import SuperResRow, SuperResTest, held_out_tests, score_volume
-from kascade.benchmarks.trainings import fingerprint, kept_rows, same_volumes, scores_path, train_to_the_end
+from kascade.benchmarks.trainings import kept_rows, same_volumes, scores_path, train_to_the_end
 from kascade.data.atomic import refuse_existing
 from kascade.recon.outputs import all_or_none, make_folder
 from kascade.recon.superres.volume import LAM
@@ -179,8 +179,7 @@ def _tested(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     config, found = plan.recipe.data, []
     for test in tests:
-        voxels = fingerprint([test.fine.data, test.thick.data])
-        tested = (test.subject, voxels, config.factor, config.axis, config.profile, LAM)
+        tested = (test.subject, test.voxels, config.factor, config.axis, config.profile, LAM)
         path = scores_path(place, weights, tested)
 
         def score(test: SuperResTest = test, path: Path = path) -> list[SuperResRow]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kascade.benchmarks.planning import held_out_files
+from kascade.benchmarks.trainings import fingerprint
 from kascade.data.nifti import Volume, read_volume
 from kascade.data.simulation.thick import axis_of, simulate_thick
 from kascade.recon.superres.volume import make_consistent, resimulation_error, super_resolve
@@ -47,6 +48,11 @@ class SuperResTest:
     subject: str
     fine: Volume
     thick: Volume
+
+    @cached_property
+    def voxels(self) -> str:
+        """What tells these images from others of the same name."""
+        return fingerprint([self.fine.data, self.thick.data])
 
     @cached_property
     def labels(self) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ import os
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,12 @@ class Volume:
     orientation: str = "RAS"
     problems: tuple[str, ...] = ()
     name: str = "volume"
+
+    def magnitudes(self) -> Volume:
+        """The same with negative voxels at 0, which `problems` then tells."""
+        negative = int((self.data < 0).sum())
+        told = (f"{negative} voxels are negative: taken for 0",) if negative else ()
+        return replace(self, data=self.data.clamp(min=0), problems=(*self.problems, *told))
 
     def axial_slices(self) -> Tensor:
         """Show a RAS+ volume as radiologists do: slices from feet to head, nose up, patient's right on the left.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import nn
 
 from kascade.errors import ConfigError
 
-__all__ = ["build_net", "stride_of"]
+__all__ = ["build_net", "check_size"]
 
 
 def build_net(
@@ -34,15 +34,32 @@ def build_net(
     return network
 
 
-def stride_of(build: Callable[[], nn.Module]) -> int:
-    """What rows and columns of the images of a network must be multiples of; it is built without memory or weights.
+def check_size(build: Callable[[], nn.Module], kind: str, key: str, size: Sequence[int]) -> None:
+    """Refuse sizes of images that a network cannot take; it is built without memory or weights.
+
+    Options that the network refuses pass: who builds it says so, and where they stand.
+
+    Parameters
+    ----------
+    build : callable
+        Makes the network, which has a `stride`.
+    kind : str
+        What it is called.
+    key : str
+        Where a recipe says the size.
+    size : sequence of int
+        Rows and columns.
 
     Raises
     ------
-    ConfigError
-        As `build`.
+    ValueError
+        If rows or columns are no multiple of the network's stride.
     """
-    with torch.device("meta"):
-        stride = build().stride
+    try:
+        with torch.device("meta"):
+            stride = build().stride
+    except ConfigError:
+        return
     assert isinstance(stride, int)
-    return stride
+    if any(n % stride for n in size):
+        raise ValueError(f"this {kind} needs {key} in multiples of {stride}, got {' x '.join(map(str, size))}")

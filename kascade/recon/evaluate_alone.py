@@ -59,13 +59,11 @@ def evaluate_alone(path: str | os.PathLike[str]) -> tuple[dict[str, Scores], dic
 
 
 def _scores(file: Path) -> tuple[Scores, list[str]]:
-    volume = read_volume(file)
-    remarks = list(volume.problems)
-    if bool((volume.data < 0).any()):
-        remarks.append(f"{int((volume.data < 0).sum())} voxels are negative: taken for 0")
-    slices = slice_plane(volume).slices(volume.data.clamp(min=0))
+    volume = read_volume(file).magnitudes()
+    slices = slice_plane(volume).slices(volume.data)
     shown = slices[slices.flatten(1).any(1)]
     if not len(shown):
         raise FileFormatError(f"{file}: every voxel is 0; there is nothing to score")
     values = no_reference(shown.numpy(), intensity_scale(slices.contiguous()))
-    return {name: (float(np.mean(values[name])), float(np.std(values[name]))) for name in NO_REFERENCE}, remarks
+    scores = {name: (float(np.mean(values[name])), float(np.std(values[name]))) for name in NO_REFERENCE}
+    return scores, list(volume.problems)

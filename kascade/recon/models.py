@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -25,6 +25,7 @@ __all__ = [
     "found_models",
     "load_named",
     "misfit",
+    "misfits",
     "model_fingerprint",
     "ready_methods",
     "shipped_folder",
@@ -216,6 +217,11 @@ def misfit(model: Model, facts: Mapping[str, float]) -> str | None:
         return None
     parts = [f"{key} {low:g} to {high:g}, not {facts[key]:.3g}" for key, (low, high) in outside.items()]
     return f"model {model.name} is made for {' and '.join(parts)}"
+
+
+def misfits(model: Model, facts: Iterable[Mapping[str, float]]) -> list[str]:
+    """What `misfit` says of each of `facts`, sorted, the same only once; raises as it."""
+    return sorted({reason for each in facts if (reason := misfit(model, each)) is not None})
 
 
 def default_method() -> str:

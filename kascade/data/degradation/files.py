@@ -103,14 +103,11 @@ def degrade_file(
     OutputError
         If a file exists (and not `force`) or cannot be written.
     """
-    volume = read_volume(source)
-    problems, data = list(volume.problems), volume.data.clamp(min=0)
-    if float(volume.data.min()) < 0:
-        problems.append(f"{int((volume.data < 0).sum())} voxels are negative: taken for 0")
-    plane, scale = slice_plane(volume), intensity_scale(data)
+    volume = read_volume(source).magnitudes()
+    plane, scale = slice_plane(volume), intensity_scale(volume.data)
     _, *sides = plane.spacing_mm(volume)
     spacing = sides[0], sides[1]
-    clean = plane.slices(data) / scale
+    clean = plane.slices(volume.data) / scale
     head = head_mask(clean)
     paths = {variant: folder / f"{volume.name}_{variant.name}.nii.gz" for variant in wanted}
     for path in paths.values():
@@ -132,7 +129,7 @@ def degrade_file(
         write_like(path, plane.volume(degraded.image) * scale, source, as_float32=True, force=force)
         with atomic_output(_tags(path), force) as beside:
             beside.write_text(json.dumps(tags, indent=2) + "\n", encoding="utf-8")
-    return problems
+    return list(volume.problems)
 
 
 def _tags(path: Path) -> Path:

@@ -19,7 +19,7 @@ from kascade.data.nifti_like import write_like
 from kascade.data.planes import slice_plane
 from kascade.errors import ConfigError, FileFormatError
 from kascade.nets.cag import CAG, DegradationClassifier
-from kascade.recon.models import load_named, misfit
+from kascade.recon.models import load_named, misfits
 
 __all__ = ["Restored", "explanation_path", "padded_to_stride", "restore_file", "restore_slices", "restore_volume"]
 
@@ -105,17 +105,14 @@ def restore_file(
         )
     if explain and not (isinstance(found.network, CAG) and found.network.explain):
         raise ConfigError(f"--explain: model {found.name} ({found.config['kind']}) has no explanation; leave it out")
-    volume = read_volume(source)
-    problems = list(volume.problems)
-    if float(volume.data.min()) < 0:
-        if not bool((volume.data > 0).any()):
-            raise FileFormatError(f"{source}: no voxel is above 0; expected an image of magnitudes")
-        problems.append(f"{int((volume.data < 0).sum())} voxels are negative: taken for 0")
+    measured = read_volume(source)
+    if float(measured.data.min()) < 0 and not bool((measured.data > 0).any()):
+        raise FileFormatError(f"{source}: no voxel is above 0; expected an image of magnitudes")
+    volume = measured.magnitudes()
     plane = slice_plane(volume)
     between, *sides = plane.spacing_mm(volume)
-    reasons = {misfit(found, {"spacing_mm": side}) for side in sides}
-    reasons.add(misfit(found, {"slice_distance_mm": between}))
-    problems += sorted(reason for reason in reasons if reason is not None)
+    facts = [{"slice_distance_mm": between}, *({"spacing_mm": side} for side in sides)]
+    problems = [*volume.problems, *misfits(found, facts)]
     restored = restore_volume(volume, found.network, device, progress)
     write_like(path, restored.data, source, force=force)
     if explain and restored.explanation is not None:

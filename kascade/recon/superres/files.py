@@ -13,7 +13,7 @@ from kascade.data.nifti import Volume, check_suffix, read_volume, write_volume
 from kascade.data.simulation.thick import AXES
 from kascade.errors import ConfigError
 from kascade.nets.styleswin import StyleSwin
-from kascade.recon.models import load_named, misfit
+from kascade.recon.models import load_named, misfits
 from kascade.recon.superres.grid import fine_grid
 from kascade.recon.superres.volume import LAM, super_resolve
 
@@ -86,8 +86,7 @@ def super_resolve_file(
         problems += [
             f"the network was trained for {n} {trained[n]}, not {given[n]}" for n in given if trained[n] != given[n]
         ]
-        reasons = {misfit(found, {"spacing_mm": side}) for side in grid.spacing_mm(thick)}
-        problems += sorted(reason for reason in reasons if reason is not None)
+        problems += misfits(found, [{"spacing_mm": side} for side in grid.spacing_mm(thick)])
     fine = super_resolve(
         thick, factor, network=network, axis=axis, like=target, profile=profile, lam=lam, device=device, watch=watch
     )

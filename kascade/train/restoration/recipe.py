@@ -10,7 +10,7 @@ from torch import nn
 
 from kascade.data.degradation import parse_sources
 from kascade.errors import ConfigError
-from kascade.nets.build import stride_of
+from kascade.nets.build import check_size
 from kascade.recon.restoration import RestorationConfig, build_network
 from kascade.train.examples.config import NiftiSource
 from kascade.train.recipe import BaseRecipe
@@ -142,17 +142,9 @@ class RestorationRecipe(BaseRecipe):
             raise ValueError(f"training.start_from is for the model cag, not for {kind}: leave it out")
         if training.precision != "float32":
             raise ValueError("training.precision bf16 is for cascades: leave it out")
-        self._check_size()
+        key, size = ("data.patch", self.data.patch) if self.data.patch else ("data.matrix", self.data.matrix)
+        check_size(self.build, kind, key, size)
         return self
-
-    def _check_size(self) -> None:
-        try:
-            stride = stride_of(self.build)
-        except ConfigError:
-            return  # options that the network refuses: `load_task` says so with their line
-        name, size = ("patch", self.data.patch) if self.data.patch else ("matrix", self.data.matrix)
-        if any(n % stride for n in size):
-            raise ValueError(f"this {self.model.kind} needs data.{name} in multiples of {stride}, got {size}")
 
     @property
     def sources(self) -> Sequence[NiftiSource]:

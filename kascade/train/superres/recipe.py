@@ -8,8 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
 
-from kascade.errors import ConfigError
-from kascade.nets.build import stride_of
+from kascade.nets.build import check_size
 from kascade.recon.superres.weights import SuperResConfig, build_superres
 from kascade.train.examples.config import NiftiSource
 from kascade.train.recipe import BaseRecipe
@@ -183,19 +182,11 @@ class SuperResolutionRecipe(BaseRecipe):
         # Sizes of networks that have one only, where the options do not say.
         only = {"transmrsr": 256, "gfpgan": 256, "swinir": 64}
         if kind not in only:
-            self._check_size()
+            check_size(self.build, kind, "data.size", (self.data.size, self.data.size))
         elif self.model.options.get("size", only[kind]) != self.data.size:
             raise ValueError(f"data.size {self.data.size} is not the model's size; {kind} has one size only")
         _refuse_unused(self)
         return self
-
-    def _check_size(self) -> None:
-        try:
-            stride = stride_of(self.build)
-        except ConfigError:
-            return  # options that the network refuses: `load_task` says so with their line
-        if self.data.size % stride:
-            raise ValueError(f"this {self.model.kind} needs data.size in multiples of {stride}, got {self.data.size}")
 
     @property
     def sources(self) -> Sequence[NiftiSource]:
