@@ -134,9 +134,11 @@ def method_recipe(base: SuperResolutionRecipe, method: SuperResMethod, seed: int
         options = {name: base.model.options[name] for name in _OF_GENERATOR if name in base.model.options} | options
     else:
         content.pop("prior")
+    bands = base.model.bands
     if method.kind == "swinir":
-        options["size"] = base.data.size
-    content |= {"name": f"{method.folder}-{seed}", "model": {"kind": method.kind, "options": options}}
+        options["size"] = base.data.size // (2 if bands else 1)
+    model = {"kind": method.kind, "options": options, "bands": bands}
+    content |= {"name": f"{method.folder}-{seed}", "model": model}
     content["training"]["seed"] = seed
     return _validated(content, method.name)
 

@@ -44,6 +44,7 @@ class GFPGAN(nn.Module):
     ) -> None:
         super().__init__()
         self.size, self.stride = size, size
+        self.out_channels = out_channels
         self.generator = StyleSwin(size, width, max_width, latent, out_channels, mapping_layers=0)
         plan = self.generator.synthesis.widths
         sides = sorted(plan, reverse=True)
@@ -84,7 +85,12 @@ class GFPGAN(nn.Module):
         """
         try:
             self.generator.synthesis.load_state_dict(generator.synthesis.state_dict())
-            self.generator.to_image.load_state_dict(generator.to_image.state_dict())
+            # With more channels than the generator has, several begin as the same image.
+            to_image = {
+                name: p.repeat_interleave(self.out_channels // len(p), 0)
+                for name, p in generator.to_image.state_dict().items()
+            }
+            self.generator.to_image.load_state_dict(to_image)
         except RuntimeError as error:
             raise ValueError(
                 f"the generator has other sizes than size {self.size}, widths {self.generator.synthesis.widths}, and "

@@ -8,14 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kascade.nets.bands import WINDOWS, detail_bands
+from kascade.nets.bands import DETAIL, WINDOWS, detail_bands
 from kascade.nets.local_filter import LocalFilter
 
 __all__ = ["Restormer", "RestormerBlock", "RestormerEncoder"]
 
-
-DETAIL = 0.01
-"""What counts as weak detail, see `RestormerEncoder`, where bright tissue is 1 and air 0 or -1."""
 
 CORRECTION = 0.05
 """Unit of the corrections of a network that works on bands."""

@@ -70,7 +70,8 @@ def test_all_methods_train_on_one_budget_and_differ_in_their_network() -> None:
     options = [made[name].model.options for name in ABLATION]
     for key in ("truncation", "encoder_features", "skip"):
         assert [one.get(key, True) for one in options].count(False) == 1
-    assert made["SwinIR"].model.options["size"] == base.data.size
+    assert made["SwinIR"].model.options["size"] == base.data.size // 2  # on bands, like all others
+    assert all(recipe.model.bands for recipe in made.values())
     assert len({recipe.name for recipe in made.values()}) == len(networks)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from kascade.nets.bands import detail_bands
+from kascade.nets.bands import DETAIL, OnBands, detail_bands
 from kascade.nets.cag import CAG, DegradationClassifier
 from kascade.nets.restormer import PointwiseConv, Restormer
 
@@ -55,3 +55,30 @@ def test_a_pointwise_convolution_is_a_convolution() -> None:
     theirs.load_state_dict(ours.state_dict())
     x = noise(2, 5, 6, 4)
     torch.testing.assert_close(ours(x), theirs(x))
+
+
+class Shift(nn.Module):
+    """Adds `parameters` to the four pixels that it sees, and keeps what it saw."""
+
+    stride, size = 4, 8
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.amount = nn.Parameter(torch.arange(4.0))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen = x
+        return x[:, :4] + self.amount[:, None, None]
+
+
+def test_a_network_on_bands_sees_pixels_and_bands_and_adds_to_each_pixel() -> None:
+    inner = Shift()
+    network, x = OnBands(inner), noise(2, 1, 16, 16)
+    assert (network.stride, network.size) == (8, 16)
+    expected = torch.tensor([[0.0, 1.0], [2.0, 3.0]]).repeat(8, 8)
+    torch.testing.assert_close(network(x) - x, expected.expand(2, 1, 16, 16))
+    assert inner.seen.shape == (2, OnBands.inputs, 8, 8)
+    fine, middle, coarse = (inner.seen[:, n : n + 4] for n in (4, 8, 12))
+    for phase, band in zip((fine, middle, coarse), detail_bands(x / DETAIL), strict=True):
+        torch.testing.assert_close(phase[:, 1], band[:, 0, ::2, 1::2])
+    assert OnBands(nn.Identity()).size is None and OnBands(nn.Identity()).stride == 2

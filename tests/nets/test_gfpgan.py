@@ -42,3 +42,12 @@ def test_all_of_it_learns_but_a_frozen_generator() -> None:
 def test_another_generator_is_refused() -> None:
     with pytest.raises(ValueError, match="other sizes than size 16"):
         GFPGAN(1, 1, **SIZES).load_prior(StyleSwin(**{**SIZES, "latent": 4}))
+
+
+def test_each_of_several_channels_begins_as_the_image_of_the_generator() -> None:
+    torch.manual_seed(0)
+    generator, network = StyleSwin(**SIZES), GFPGAN(3, 4, **SIZES)
+    network.load_prior(generator)
+    drawn = network(image().expand(-1, 3, -1, -1))
+    assert drawn.shape == (2, 4, 16, 16)
+    torch.testing.assert_close(drawn, drawn[:, :1].expand(-1, 4, -1, -1))

@@ -6,10 +6,11 @@ import os
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import nn
 
 from kascade.errors import ConfigError, FileFormatError
+from kascade.nets.bands import OnBands
 from kascade.nets.build import build_net
 from kascade.unroll.weights_file import WeightsFile, fill, fresh, read_weights, write_weights
 
@@ -39,6 +40,9 @@ class SuperResConfig(BaseModel):
         generator.
     options : dict
         Arguments of the network.
+    bands : bool
+        Have the network work at half the resolution, on bands of detail, see `OnBands`; sizes of the options are then
+        half of those of images.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -47,6 +51,13 @@ class SuperResConfig(BaseModel):
         "styleswin", "transmrsr", "edsr", "swinir", "minet", "gfpgan", "restormer", "hinet", "resunet", "unet"
     ]
     options: dict[str, Any] = Field(default_factory=dict)
+    bands: bool = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> SuperResConfig:
+        if self.bands and self.kind == "styleswin":
+            raise ValueError("bands are of images that a network sees; a generator sees none: leave them out")
+        return self
 
 
 class SuperResModel(NamedTuple):
@@ -65,8 +76,11 @@ def build_superres(config: SuperResConfig) -> nn.Module:
     ConfigError
         If the network refuses its options.
     """
-    channels = {"channels": 1} if config.kind == "styleswin" else {"in_channels": 1, "out_channels": 1}
-    return build_net(_HOME, config.kind, channels, config.options)
+    if config.kind == "styleswin":
+        return build_net(_HOME, config.kind, {"channels": 1}, config.options)
+    inputs, outputs = (OnBands.inputs, OnBands.outputs) if config.bands else (1, 1)
+    network = build_net(_HOME, config.kind, {"in_channels": inputs, "out_channels": outputs}, config.options)
+    return OnBands(network) if config.bands else network
 
 
 def save_superres(

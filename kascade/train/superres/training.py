@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kascade.errors import ConfigError
+from kascade.nets.bands import OnBands
 from kascade.nets.gfpgan import GFPGAN
 from kascade.nets.styleswin import StyleSwin
 from kascade.nets.transmrsr import TransMRSR
@@ -41,8 +42,9 @@ class SuperResolutionTraining(TrainingModule):
         torch.manual_seed(recipe.training.seed)
         network = recipe.build()
         if recipe.prior.file is not None:
-            assert isinstance(network, TransMRSR | GFPGAN)  # the recipe sees to it
-            _start(network, recipe, restored)
+            drawing = network.network if isinstance(network, OnBands) else network
+            assert isinstance(drawing, TransMRSR | GFPGAN)  # the recipe sees to it
+            _start(drawing, recipe, restored)
         super().__init__(recipe, network)
         self.recipe = recipe
         # Not a part of the module: its weights are neither trained nor saved.

@@ -30,6 +30,7 @@ def test_the_recipes_that_come_with_kascade_fit_together() -> None:
         ({"model": {"kind": "unet", "options": {}}, "prior": {"file": "x"}}, "prior is for transmrsr and gfpgan"),
         ({"prior": {"freeze": True}}, "name its file"),
         ({"data": {"size": 32}}, "one size only"),
+        ({"model": {"bands": True}}, "twice which images have with bands"),
         ({"loss": {"content": 0.5}}, "name the network in loss.features"),
         ({"loss": {"features": {"network": "vgg19", "file": "x"}}}, "leave it out"),
         ({"loss": {"l1": 0}}, "at least one above 0"),
@@ -49,6 +50,7 @@ def test_what_cannot_work_is_refused(sections: dict[str, Any], message: str) -> 
     [
         ({"model": {"kind": "transmrsr", "options": SIZES}}, "expected styleswin"),
         ({"data": {"size": 64}}, "not the generator's size"),
+        ({"model": {"bands": True}}, "a generator sees none"),
         ({"training": {"precision": "bf16"}}, "bf16 is for cascades"),
     ],
 )

@@ -12,6 +12,7 @@ import torch
 from kascade.data.nifti import read_volume
 from kascade.data.simulation.thick import simulate_thick
 from kascade.errors import ConfigError, FileFormatError
+from kascade.nets.bands import OnBands
 from kascade.nets.styleswin import StyleSwin
 from kascade.nets.transmrsr import TransMRSR
 from kascade.nets.vgg19 import VGG19Features
@@ -154,6 +155,26 @@ def test_transmrsr_begins_from_the_generator(pretrained: Path, folder: Path, tmp
     network = load_superres(result.weights).model
     restored = super_resolve(thick, 3, network=network, axis="z", like=fine)
     assert restored.data.shape == fine.data.shape and resimulation_error(restored, thick, 3, "z") < 0.01
+
+
+@pytest.mark.parametrize("kind", ["transmrsr", "gfpgan"])
+def test_a_network_on_bands_begins_from_the_generator_too(
+    pretrained: Path, folder: Path, tmp_path: Path, kind: str
+) -> None:
+    prior = str(pretrained / "centered.safetensors")
+    model = {"kind": kind, "options": SIZES, "bands": True}
+    recipe = superres(prior={"file": prior}, model=model, data={"size": 2 * int(SIZES["size"])})
+    generator = load_superres(prior).model
+    begun = SuperResolutionTraining(recipe).model
+    assert isinstance(begun, OnBands)
+    weights = {name: p for name, p in begun.network.named_parameters() if name.endswith(".constant")}
+    assert [torch.equal(p, generator.synthesis.constant) for p in weights.values()] == [True]  # type: ignore[union-attr]
+    result = train(recipe, make_data(recipe, folder), tmp_path / "run", accelerator="cpu")
+    loaded = load_superres(result.weights)
+    assert isinstance(loaded.model, OnBands) and loaded.config.bands
+    thick = simulate_thick(read_volume(folder / "heads" / "h3.nii.gz"), 3)
+    restored = super_resolve(thick, 3, network=loaded.model, axis="z")
+    assert bool(restored.data.isfinite().all()) and resimulation_error(restored, thick, 3, "z") < 0.01
 
 
 def test_priors_that_do_not_fit_are_told(pretrained: Path, tmp_path: Path) -> None:
