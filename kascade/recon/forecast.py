@@ -14,6 +14,7 @@ import torch
 from kascade.data import Scan
 from kascade.errors import KascadeError
 from kascade.recon.method import get_method
+from kascade.recon.motion import acquired_shots
 from kascade.recon.plan import Plan
 from kascade.recon.prepare import prepare_scan
 from kascade.recon.setup import Setup
@@ -67,10 +68,12 @@ def forecast(path: str | os.PathLike[str], plan: Plan) -> Forecast:
     Raises
     ------
     KascadeError
-        If the file cannot be read, or the method or its options are wrong.
+        If the file cannot be read, names no shots where motion is asked for, or the method or its options are wrong.
     """
     method: Any = get_method(plan.method, **plan.method_options())
     scan, sampling = prepare_scan(path, plan.undersampling, plan.keep_oversampling, plan.maps, plan.axes)
+    if method.setup.motion != "none":
+        acquired_shots(scan, scan.mask)
     needed = slice_bytes(scan, method.setup)
     return Forecast(Path(path), len(scan), scan.kspace.shape[1], scan.matrix, sampling, plan.method, needed)
 

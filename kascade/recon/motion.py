@@ -19,7 +19,7 @@ from kascade.report.motion_figure import motion_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["MOTION", "Moving", "curves_figure", "encode_motion"]
+__all__ = ["MOTION", "Moving", "acquired_shots", "curves_figure", "encode_motion"]
 
 MOTION = ("none", "stored", "estimate")
 
@@ -65,7 +65,7 @@ def encode_motion(how: str, scan: Scan, y: Tensor, E: Encoding, x_step: XStep | 
     ConfigError
         If the scan does not say which shot acquired each column, or has no motion to take, or one of another kind.
     """
-    shots = _shots(scan, E)
+    shots = acquired_shots(scan, E.mask)
     spacing = scan.header.spacing_mm
     sizes = (1.0, 1.0) if spacing is None else (float(spacing[0]), float(spacing[1]))
     if how == "stored":
@@ -109,7 +109,14 @@ def curves_figure(told: Sequence[Mapping[str, Any]], stored: Tensor | None, name
     return motion_figure(curves, beside, f"{name}: motion, {'estimated' if estimated else 'stored'}")
 
 
-def _shots(scan: Scan, E: Encoding) -> Tensor:
+def acquired_shots(scan: Scan, mask: Tensor | None) -> Tensor:
+    """The shot of each column, int64 (columns,), once it is known that every acquired column has one.
+
+    Raises
+    ------
+    ConfigError
+        If the scan names no shots, or none for a column that was acquired.
+    """
     where = scan.path or scan.name
     if scan.shots is None:
         raise ConfigError(
@@ -117,7 +124,7 @@ def _shots(scan: Scan, E: Encoding) -> Tensor:
             "data set shot, (columns,) integers; use --motion none, or add them to the file with "
             "h5py, see docs/motion.md"
         )
-    acquired = torch.ones_like(scan.shots, dtype=torch.bool) if E.mask is None else (E.mask.cpu() != 0)
+    acquired = torch.ones_like(scan.shots, dtype=torch.bool) if mask is None else (mask.cpu() != 0)
     acquired = acquired.reshape(-1, acquired.shape[-1]).any(0)
     lost = (acquired & (scan.shots < 0)).nonzero().flatten().tolist()
     if lost:

@@ -68,3 +68,16 @@ def test_out_of_memory_is_told_plainly(tmp_path: Path, monkeypatch: pytest.Monke
     assert not list((tmp_path / "out").glob("a.*"))
     with pytest.raises(ValueError, match="other"), plain_memory_errors(noise_scan(1, 48, 48), Setup()):
         raise ValueError("other")
+
+
+def test_shots_are_looked_for_before_a_run_that_needs_them(tmp_path: Path) -> None:
+    scan, plan = noise_scan(2, 24, 48), Plan("sense", options={"motion": "estimate"})
+    write_scan(scan, tmp_path / "none.h5")
+    with pytest.raises(KascadeError, match=r"none\.h5.*no shot information"):
+        forecast(tmp_path / "none.h5", plan)
+    shots = torch.arange(48) % 4
+    write_scan(dataclasses.replace(scan, shots=shots), tmp_path / "all.h5")
+    assert forecast(tmp_path / "all.h5", plan).coils == 2
+    write_scan(dataclasses.replace(scan, shots=torch.where(shots > 0, shots, -1)), tmp_path / "few.h5")
+    with pytest.raises(KascadeError, match=r"columns .* belong to no shot"):
+        forecast(tmp_path / "few.h5", plan)
