@@ -47,7 +47,7 @@ def degrade(
     from kascade.data.degradation.files import degrade_file, nifti_files, variants
     from kascade.recon.outputs import make_folder
 
-    wanted = variants(sources.split(","), [text.strip() for text in severity.split(",")])
+    wanted = variants(sources.split(","), severity.split(","))
     files = nifti_files(source)
     make_folder(output)
     failures = []

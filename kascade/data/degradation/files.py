@@ -46,7 +46,7 @@ def variants(sources: Iterable[str], severities: Iterable[str]) -> list[Variant]
     ConfigError
         If a source or severity is unknown.
     """
-    levels, found = list(severities), []
+    levels, found = [text.strip() for text in severities], []
     for text in sources:
         mixture = parse_sources(text)
         for severity in levels if mixture else [""]:
