@@ -183,9 +183,12 @@ class SuperResolutionRecipe(BaseRecipe):
         only = {"transmrsr": 256, "gfpgan": 256, "swinir": 64}
         if kind not in only:
             check_size(self.build, kind, "data.size", (self.data.size, self.data.size))
-        elif self.model.options.get("size", only[kind]) * (2 if self.model.bands else 1) != self.data.size:
-            twice = ", twice which images have with bands" if self.model.bands else ""
-            raise ValueError(f"data.size {self.data.size} is not the model's size{twice}; {kind} has one size only")
+        else:
+            size, why = self.model.options.get("size", only[kind]), ""
+            if self.model.bands:
+                size, why = 2 * size, ", twice its own with bands"
+            if size != self.data.size:
+                raise ValueError(f"data.size is {self.data.size}; this {kind} takes one size only{why}: {size}")
         _refuse_unused(self)
         return self
 

@@ -30,7 +30,7 @@ def test_the_recipes_that_come_with_kascade_fit_together() -> None:
         ({"model": {"kind": "unet", "options": {}}, "prior": {"file": "x"}}, "prior is for transmrsr and gfpgan"),
         ({"prior": {"freeze": True}}, "name its file"),
         ({"data": {"size": 32}}, "one size only"),
-        ({"model": {"bands": True}}, "twice which images have with bands"),
+        ({"model": {"bands": True}}, "twice its own with bands: 32"),
         ({"loss": {"content": 0.5}}, "name the network in loss.features"),
         ({"loss": {"features": {"network": "vgg19", "file": "x"}}}, "leave it out"),
         ({"loss": {"l1": 0}}, "at least one above 0"),
