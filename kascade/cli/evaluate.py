@@ -15,12 +15,15 @@ __all__ = ["evaluate"]
 
 
 def evaluate(
-    recon: Annotated[Path, typer.Argument(metavar="RECON", help="File with reconstruction, or a folder of them.")],
+    recon: Annotated[
+        Path, typer.Argument(metavar="RECON", help="File with reconstruction, NIfTI volume, or a folder of them.")
+    ],
     target: Annotated[
         Path | None,
         typer.Argument(
             metavar="[TARGET]",
-            help="File with reconstruction_rss, reconstruction_esc or fully sampled kspace, or a folder of them.",
+            help="File with reconstruction_rss, reconstruction_esc or fully sampled kspace, NIfTI volume, or a folder "
+            "of them.",
         ),
     ] = None,
     without_reference: Annotated[
@@ -42,12 +45,17 @@ def evaluate(
     central columns x columns, then the largest value of the target volume is
     the peak. Files of two folders belong together by name.
 
+    NIfTI volumes on one grid are compared whole; SSIM takes windows of
+    7 x 7 x 7 voxels in the box that holds the head.
+
     Without a reference, 99.9 % of the voxels of a volume lie between 0 and
     255; scores are means and standard deviations over slices.
 
     [bold]Examples[/bold]
 
     kascade evaluate out/ targets/
+
+    kascade evaluate iso.nii.gz sub.nii.gz
 
     kascade evaluate --no-reference clean.nii.gz
     """

@@ -24,9 +24,9 @@ from kascade.data.atomic import atomic_output, refuse_existing
 from kascade.data.formats.arrays import one_line
 from kascade.errors import ConfigError, FileFormatError, ShapeError
 
-__all__ = ["Volume", "check_suffix", "read_volume", "write_slices", "write_volume"]
+__all__ = ["SUFFIXES", "Volume", "check_suffix", "read_volume", "write_slices", "write_volume"]
 
-_SUFFIXES = (".nii", ".nii.gz")
+SUFFIXES = (".nii", ".nii.gz")
 _MAX_DEFLATE_RATIO = 1032  # deflate cannot shrink anything further, so a header that promises more bytes is wrong
 _MAX_SHEAR = 1e6  # condition number of a direction matrix beyond which it is singular for float32 headers
 _DAMAGE = (OSError, EOFError, ValueError, OverflowError, MemoryError, zlib.error)
@@ -138,7 +138,7 @@ def check_suffix(path: str | os.PathLike[str]) -> None:
     ConfigError
         If it ends in neither ``.nii`` nor ``.nii.gz``.
     """
-    if not Path(path).name.endswith(_SUFFIXES):
+    if not Path(path).name.endswith(SUFFIXES):
         raise ConfigError(f"{path}: a NIfTI file must end in .nii or .nii.gz")
 
 

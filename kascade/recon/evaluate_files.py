@@ -1,4 +1,4 @@
-"""Evaluation of files: reconstructions against targets of the same name, fastMRI's numbers."""
+"""Evaluation of files: reconstructions against targets of the same name, fastMRI's numbers; and NIfTI volumes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from kascade.data import Scan, crop_to_recon, load, read_images
 from kascade.data.formats.hdf5 import check_file, is_hdf5, open_hdf5
 from kascade.data.masks import infer_mask, true_acceleration
+from kascade.data.nifti import SUFFIXES as NIFTI_SUFFIXES
 from kascade.data.slices import Slices
 from kascade.errors import FileFormatError, KascadeError
 from kascade.physics.fourier import ifft
 from kascade.physics.rss import rss
-from kascade.report.evaluate import METRICS, PairScore, evaluate_pair
+from kascade.recon.evaluate_nifti import compare_volumes
+from kascade.report.evaluate import METRICS, evaluate_pair
 
 __all__ = ["Evaluation", "evaluate_files", "read_target"]
 
@@ -35,15 +37,16 @@ class Evaluation(TypedDict):
 
 
 def evaluate_files(recon: str | os.PathLike[str], target: str | os.PathLike[str], crop: bool = True) -> Evaluation:
-    """Compare reconstructions with their targets, as ``fastmri.evaluate`` does.
+    """Compare reconstructions with their targets, as ``fastmri.evaluate`` does, or NIfTI volumes with true ones.
 
     Parameters
     ----------
     recon : path
-        HDF5 file with the data set `reconstruction`, (slices, rows, columns), or a folder of them. Of complex images
-        the magnitude is compared.
+        HDF5 file with the data set `reconstruction`, (slices, rows, columns), or a NIfTI volume, or a folder of them.
+        Of complex images the magnitude is compared.
     target : path
-        File with `reconstruction_rss`, `reconstruction_esc` or fully sampled k-space, or a folder of such HDF5 files.
+        File with `reconstruction_rss`, `reconstruction_esc` or fully sampled k-space, or a folder of such HDF5 files;
+        for a NIfTI volume one on the same grid. Volumes are scored whole, see `volume_scores`.
         Two files are compared whatever their names; otherwise files belong together whose names are equal but for
         the suffix.
     crop : bool
@@ -53,8 +56,9 @@ def evaluate_files(recon: str | os.PathLike[str], target: str | os.PathLike[str]
     -------
     Evaluation
         ``{"volumes": {name: {"nmse", "psnr", "ssim"}}, "mean": {...}, "notes": [...], "problems": {name: message}}``.
-        The notes name volumes that could not be cropped and reconstructions without a target. The problems of a
-        folder are targets without a reconstruction and volumes that could not be compared; the mean is without them.
+        The notes name volumes that could not be cropped or had faults, and reconstructions without a target. The
+        problems of a folder are targets without a reconstruction and volumes that could not be compared; the mean is
+        without them.
 
     Raises
     ------
@@ -73,15 +77,17 @@ def evaluate_files(recon: str | os.PathLike[str], target: str | os.PathLike[str]
     volumes: dict[str, dict[str, float]] = {}
     for name, (image, reference) in pairs.items():
         try:
-            score = _compare(image, reference, crop)
+            if _is_nifti(image):
+                scores, remarks = compare_volumes(image, reference)
+            else:
+                scores, remarks = _compare(image, reference, crop)
         except KascadeError as error:
             if len(pairs) == 1 and not problems:
                 raise
             problems[name] = str(error)
             continue
-        volumes[name] = {"nmse": score["nmse"], "psnr": score["psnr"], "ssim": score["ssim"]}
-        if crop and not score["cropped"]:
-            notes.append(f"{name}: whole frames compared, fewer rows than columns x columns asks for")
+        volumes[name] = scores
+        notes += remarks
     if not volumes:
         raise FileFormatError(f"{recon}: nothing to compare with {target}; {next(iter(problems.values()))}")
     mean = {metric: float(np.mean([v[metric] for v in volumes.values()])) for metric in METRICS}
@@ -123,12 +129,20 @@ def read_target(path: str | os.PathLike[str]) -> NDArray[np.float32]:
     return np.stack([image.numpy() for image in images])
 
 
-def _compare(recon: Path, target: Path, crop: bool) -> PairScore:
+def _compare(recon: Path, target: Path, crop: bool) -> tuple[dict[str, float], list[str]]:
+    """Scores of a reconstruction, and what is to be known about them."""
     images, reference = _stack(read_images(recon)), read_target(target)
     try:
-        return evaluate_pair(images, reference, crop)
+        score = evaluate_pair(images, reference, crop)
     except KascadeError as error:
         raise type(error)(f"{recon} against {target}: {error}") from error
+    whole = crop and not score["cropped"]
+    remarks = [f"{_name(target)}: whole frames compared, fewer rows than columns x columns asks for"] if whole else []
+    return {"nmse": score["nmse"], "psnr": score["psnr"], "ssim": score["ssim"]}, remarks
+
+
+def _is_nifti(path: Path) -> bool:
+    return path.name.endswith(NIFTI_SUFFIXES)
 
 
 def _pairs(recon: Path, target: Path, notes: list[str], problems: dict[str, str]) -> dict[str, tuple[Path, Path]]:
@@ -138,9 +152,9 @@ def _pairs(recon: Path, target: Path, notes: list[str], problems: dict[str, str]
     pairs: dict[str, tuple[Path, Path]] = {}
     for name in names:
         if name not in images:
-            problems[name] = f"{references[name]}: no reconstruction {name}.h5 in {recon}; reconstruct that file too"
+            problems[name] = f"{references[name]}: no reconstruction {name} in {recon}; reconstruct that file too"
         elif name not in references:
-            problems[name] = f"{images[name]}: no target {name}.h5 in {target}"
+            problems[name] = f"{images[name]}: no target {name} in {target}"
         else:
             pairs[name] = images[name], references[name]
     extra = sorted(set(images) - set(names))
@@ -150,7 +164,7 @@ def _pairs(recon: Path, target: Path, notes: list[str], problems: dict[str, str]
 
 
 def _by_name(path: Path) -> dict[str, Path]:
-    """HDF5 files of a folder, hidden ones left out, or one file, by name without suffix."""
+    """HDF5 and NIfTI files of a folder, hidden ones left out, or one file, by name without suffix."""
     if not path.is_dir():
         check_file(path)
         return {_name(path): path}
@@ -158,13 +172,24 @@ def _by_name(path: Path) -> dict[str, Path]:
         files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
     except OSError as error:
         raise FileFormatError(f"{path}: not a readable folder ({error.strerror})") from error
-    found = {_name(file): file for file in files if file.suffix in _HDF5_SUFFIXES or is_hdf5(file)}
-    if not found:
-        raise FileFormatError(f"{path}: no HDF5 file in this folder; expected reconstructions or targets, NAME.h5")
+    known = [file for file in files if file.suffix in _HDF5_SUFFIXES or _is_nifti(file) or is_hdf5(file)]
+    if not known:
+        raise FileFormatError(
+            f"{path}: no HDF5 or NIfTI file in this folder; expected reconstructions or targets, NAME.h5 or NAME.nii.gz"
+        )
+    found: dict[str, Path] = {}
+    for file in known:
+        if _name(file) in found:
+            raise FileFormatError(f"{path}: {found[_name(file)].name} and {file.name} have one name; move one of them")
+        found[_name(file)] = file
     return found
 
 
 def _name(path: Path) -> str:
+    """The name without suffix."""
+    for suffix in NIFTI_SUFFIXES:
+        if path.name.endswith(suffix):
+            return path.name.removesuffix(suffix)
     return path.stem if path.suffix in (*_HDF5_SUFFIXES, ".cfl", ".hdr", ".npy", ".npz", ".mat") else path.name
 
 

@@ -1,17 +1,43 @@
-"""How well a fine volume was restored: PSNR, SSIM of slices and of the volume, and the agreement of tissues."""
+"""How well a volume was restored: NMSE, PSNR and SSIM, those of its slices, and the agreement of tissues."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from kascade.errors import ShapeError
-from kascade.report.metrics import SSIM_WINDOW, psnr, ssim
+from kascade.report.metrics import SSIM_WINDOW, nmse, psnr, ssim
 from kascade.report.tissues import dice_scores, tissue_labels
 
-__all__ = ["superres_scores"]
+__all__ = ["superres_scores", "volume_scores"]
+
+Array = NDArray[np.float32]
+
+
+def volume_scores(restored: ArrayLike, truth: ArrayLike) -> dict[str, float]:
+    """Score a whole volume, with the largest value of the true one as peak.
+
+    Parameters
+    ----------
+    restored, truth : array
+        Real (x, y, z).
+
+    Returns
+    -------
+    dict
+        "nmse", "psnr" (dB), and "ssim" with a uniform window of 7 x 7 x 7 in the box that holds the head.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ, are not those of volumes, or are smaller than the window.
+    ConfigError
+        If a volume is not finite, or the truth nowhere positive.
+    """
+    x, t = _checked(restored, truth)
+    return {"nmse": nmse(x, t), "psnr": psnr(x, t), "ssim": _volume_ssim(x, t, float(t.max()))}
 
 
 def superres_scores(
@@ -56,11 +82,7 @@ def superres_scores(
     ConfigError
         If a volume is not finite, the truth is nowhere positive, or the mask holds no brain.
     """
-    x, t = np.asarray(restored, dtype=np.float32), np.asarray(truth, dtype=np.float32)
-    if x.shape != t.shape or t.ndim != 3 or min(t.shape) < SSIM_WINDOW:
-        raise ShapeError(
-            f"restored is {x.shape}, truth {t.shape}; expected equal (x, y, z), each {SSIM_WINDOW} or more"
-        )
+    x, t = _checked(restored, truth)
     peak = float(t.max())
     through = {-1: -2, -2: -1, -3: -2}[axis]
     pairs = [(a, b) for a, b in zip(np.moveaxis(x, through, 0), np.moveaxis(t, through, 0), strict=True) if b.any()]
@@ -73,6 +95,15 @@ def superres_scores(
         dice = dice_scores(tissue_labels(x, brain, contrast), known)
         scores |= {f"dice_{name}": value for name, value in dice.items()}
     return scores
+
+
+def _checked(restored: ArrayLike, truth: ArrayLike) -> tuple[Array, Array]:
+    x, t = np.asarray(restored, dtype=np.float32), np.asarray(truth, dtype=np.float32)
+    if x.shape != t.shape or t.ndim != 3 or min(t.shape) < SSIM_WINDOW:
+        raise ShapeError(
+            f"restored is {x.shape}, truth {t.shape}; expected equal (x, y, z), each {SSIM_WINDOW} or more"
+        )
+    return x, t
 
 
 def _volume_ssim(x: Any, t: Any, peak: float) -> float:
