@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import kascade as ka
+from kascade.nets.bands import OnBands
 from kascade.nets.styleswin import StyleSwin
 from kascade.nets.transmrsr import ScaleAndShift, TransMRSR
 
@@ -155,3 +156,15 @@ def test_a_cascade_restores_thick_slices_with_it() -> None:
     assert out.shape == image.shape
     (out - image).abs().square().sum().backward()
     assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in model.parameters())
+
+
+def test_on_bands_it_is_a_prior_for_images_of_any_size() -> None:
+    torch.manual_seed(0)
+    network = OnBands(TransMRSR(OnBands.inputs, OnBands.outputs, **SMALL))
+    prior = ka.as_prior(network, channels="magnitude")
+    assert prior.size == 32
+    x = torch.randn(2, 40, 50, dtype=torch.complex64)
+    out = prior(x)
+    assert out.shape == x.shape
+    out.abs().sum().backward()
+    assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in network.parameters())
