@@ -24,7 +24,7 @@ def restore(
             "--model",
             metavar="NAME|FILE",
             help="Trained network: a file, or a name of kascade models; with --factor also cubic: no network, "
-            "interpolation made consistent. (default: cag, with --factor restormer-thick or restormer-thick-8)",
+            "interpolation made consistent. (default: cag, with --factor edsr-thick or edsr-thick-8)",
         ),
     ] = None,
     factor: Annotated[
@@ -90,7 +90,7 @@ def restore(
 
 def _trained_for(factor: int) -> str:
     """Of the networks that come with Kascade the one whose factor is nearest."""
-    trained = {4: "restormer-thick", 8: "restormer-thick-8"}
+    trained = {4: "edsr-thick", 8: "edsr-thick-8"}
     return _shipped(trained[min(trained, key=lambda known: abs(math.log(known / factor)))])
 
 
