@@ -24,9 +24,9 @@ from kascade.data.atomic import atomic_output, refuse_existing
 from kascade.data.formats.arrays import one_line
 from kascade.errors import ConfigError, FileFormatError, ShapeError
 
-__all__ = ["SUFFIXES", "Volume", "check_suffix", "read_volume", "write_slices", "write_volume"]
+__all__ = ["Volume", "check_suffix", "is_nifti", "read_volume", "stem", "write_slices", "write_volume"]
 
-SUFFIXES = (".nii", ".nii.gz")
+_SUFFIXES = (".nii", ".nii.gz")
 _MAX_DEFLATE_RATIO = 1032  # deflate cannot shrink anything further, so a header that promises more bytes is wrong
 _MAX_SHEAR = 1e6  # condition number of a direction matrix beyond which it is singular for float32 headers
 _DAMAGE = (OSError, EOFError, ValueError, OverflowError, MemoryError, zlib.error)
@@ -64,6 +64,11 @@ class Volume:
         negative = int((self.data < 0).sum())
         told = (f"{negative} voxels are negative: taken for 0",) if negative else ()
         return replace(self, data=self.data.clamp(min=0), problems=(*self.problems, *told))
+
+    def farthest(self, change: Tensor) -> float:
+        """How far `change`, a difference of affines (4, 4), moves any voxel along an axis, in units of the change."""
+        reach = torch.tensor([*self.data.shape, 1], dtype=torch.float64)
+        return float((change.abs() * reach).sum(1).max())
 
     def axial_slices(self) -> Tensor:
         """Show a RAS+ volume as radiologists do: slices from feet to head, nose up, patient's right on the left.
@@ -126,8 +131,18 @@ def read_volume(path: str | os.PathLike[str], canonical: bool = True) -> Volume:
         spacing_mm=_spacing(path, affine),
         orientation=_orientation(affine) if located else "???",
         problems=tuple(problems),
-        name=_stem(path),
+        name=stem(path),
     )
+
+
+def is_nifti(path: str | os.PathLike[str]) -> bool:
+    """Whether the name ends as those of NIfTI files do: in ``.nii`` or ``.nii.gz``."""
+    return Path(path).name.endswith(_SUFFIXES)
+
+
+def stem(path: str | os.PathLike[str]) -> str:
+    """The name of a NIfTI file without its suffix."""
+    return Path(path).name.removesuffix(".gz").removesuffix(".nii")
 
 
 def check_suffix(path: str | os.PathLike[str]) -> None:
@@ -138,7 +153,7 @@ def check_suffix(path: str | os.PathLike[str]) -> None:
     ConfigError
         If it ends in neither ``.nii`` nor ``.nii.gz``.
     """
-    if not Path(path).name.endswith(SUFFIXES):
+    if not is_nifti(path):
         raise ConfigError(f"{path}: a NIfTI file must end in .nii or .nii.gz")
 
 
@@ -332,7 +347,3 @@ def _save(path: Path, image: Any, force: bool) -> None:
     content = image.to_bytes()
     with atomic_output(path, force) as beside:
         beside.write_bytes(gzip.compress(content, mtime=0) if path.name.endswith(".gz") else content)
-
-
-def _stem(path: Path) -> str:
-    return path.name.removesuffix(".gz").removesuffix(".nii")

@@ -6,12 +6,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["DETAIL", "OnBands", "average", "detail_bands"]
+__all__ = ["BANDS", "DETAIL", "OnBands", "average", "detail_bands", "unshuffled_bands"]
 
 WINDOWS = (3, 5)  # pixels
+BANDS = len(WINDOWS) + 1
 
 DETAIL = 0.01
-"""What counts as weak detail, where bright tissue is about 1."""
+"""What counts as weak detail, where bright tissue is about 1, and air 0 or -1."""
 
 
 class OnBands(nn.Module):
@@ -33,7 +34,7 @@ class OnBands(nn.Module):
         Rows and columns, where the network has one size only: twice that.
     """
 
-    inputs, outputs = 4 * (2 + len(WINDOWS)), 4
+    inputs, outputs = 4 * (1 + BANDS), 4
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -43,8 +44,13 @@ class OnBands(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (batch, 1, rows, columns) to the same."""
-        seen = F.pixel_unshuffle(torch.cat((x, *detail_bands(x / DETAIL)), dim=1), 2)
+        seen = torch.cat((F.pixel_unshuffle(x, 2), unshuffled_bands(x)), dim=1)
         return F.pixel_shuffle(self.network(seen), 2)
+
+
+def unshuffled_bands(x: Tensor) -> Tensor:
+    """Bands of images in units of `DETAIL`, each 2 x 2 pixels as channels: (batch, 4 BANDS, rows / 2, columns / 2)."""
+    return F.pixel_unshuffle(torch.cat(detail_bands(x / DETAIL), dim=1), 2)
 
 
 def detail_bands(x: Tensor) -> list[Tensor]:

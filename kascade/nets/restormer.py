@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kascade.nets.bands import DETAIL, WINDOWS, detail_bands
+from kascade.nets.bands import BANDS, unshuffled_bands
 from kascade.nets.local_filter import LocalFilter
 
 __all__ = ["Restormer", "RestormerBlock", "RestormerEncoder"]
@@ -146,7 +146,7 @@ class RestormerEncoder(nn.Module):
         super().__init__()
         self.bands, self.stride = bands, 16 if bands else 8
         widths = [width * 2**level for level in range(4)]
-        seen = in_channels * (len(WINDOWS) + 1) * 4 if bands else in_channels
+        seen = in_channels * BANDS * 4 if bands else in_channels
         self.embed = nn.Conv2d(seen, width, 3, padding=1, bias=False)
         self.stages = nn.ModuleList(
             _stage(w, n, h, expansion, norm_bias) for w, n, h in zip(widths, blocks, heads, strict=True)
@@ -164,7 +164,7 @@ class RestormerEncoder(nn.Module):
         Each block's input is appended to `inputs`, where that is given.
         """
         if self.bands:
-            x = F.pixel_unshuffle(torch.cat(detail_bands(x / DETAIL), dim=1), 2)
+            x = unshuffled_bands(x)
         features = self.embed(x)
         levels = []
         for level, stage in enumerate(self.stages):

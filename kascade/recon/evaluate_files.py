@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from kascade.data import Scan, crop_to_recon, load, read_images
 from kascade.data.formats.hdf5 import check_file, is_hdf5, open_hdf5
 from kascade.data.masks import infer_mask, true_acceleration
-from kascade.data.nifti import SUFFIXES as NIFTI_SUFFIXES
+from kascade.data.nifti import is_nifti, stem
 from kascade.data.slices import Slices
 from kascade.errors import FileFormatError, KascadeError
 from kascade.physics.fourier import ifft
@@ -77,7 +77,7 @@ def evaluate_files(recon: str | os.PathLike[str], target: str | os.PathLike[str]
     volumes: dict[str, dict[str, float]] = {}
     for name, (image, reference) in pairs.items():
         try:
-            if _is_nifti(image):
+            if is_nifti(image):
                 scores, remarks = compare_volumes(image, reference)
             else:
                 scores, remarks = _compare(image, reference, crop)
@@ -141,10 +141,6 @@ def _compare(recon: Path, target: Path, crop: bool) -> tuple[dict[str, float], l
     return {"nmse": score["nmse"], "psnr": score["psnr"], "ssim": score["ssim"]}, remarks
 
 
-def _is_nifti(path: Path) -> bool:
-    return path.name.endswith(NIFTI_SUFFIXES)
-
-
 def _pairs(recon: Path, target: Path, notes: list[str], problems: dict[str, str]) -> dict[str, tuple[Path, Path]]:
     """Files of equal names; reconstructions that stand alone go to the notes, targets to the problems."""
     images, references = _by_name(recon), _by_name(target)
@@ -152,9 +148,11 @@ def _pairs(recon: Path, target: Path, notes: list[str], problems: dict[str, str]
     pairs: dict[str, tuple[Path, Path]] = {}
     for name in names:
         if name not in images:
-            problems[name] = f"{references[name]}: no reconstruction {name} in {recon}; reconstruct that file too"
+            problems[name] = (
+                f"{references[name]}: no reconstruction {_file(name, references)} in {recon}; reconstruct that file too"
+            )
         elif name not in references:
-            problems[name] = f"{images[name]}: no target {name} in {target}"
+            problems[name] = f"{images[name]}: no target {_file(name, images)} in {target}"
         else:
             pairs[name] = images[name], references[name]
     extra = sorted(set(images) - set(names))
@@ -172,7 +170,7 @@ def _by_name(path: Path) -> dict[str, Path]:
         files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
     except OSError as error:
         raise FileFormatError(f"{path}: not a readable folder ({error.strerror})") from error
-    known = [file for file in files if file.suffix in _HDF5_SUFFIXES or _is_nifti(file) or is_hdf5(file)]
+    known = [file for file in files if file.suffix in _HDF5_SUFFIXES or is_nifti(file) or is_hdf5(file)]
     if not known:
         raise FileFormatError(
             f"{path}: no HDF5 or NIfTI file in this folder; expected reconstructions or targets, NAME.h5 or NAME.nii.gz"
@@ -185,11 +183,15 @@ def _by_name(path: Path) -> dict[str, Path]:
     return found
 
 
+def _file(name: str, known: dict[str, Path]) -> str:
+    """The file that is missing beside the one that is known."""
+    return f"{name}.nii.gz" if is_nifti(known[name]) else f"{name}.h5"
+
+
 def _name(path: Path) -> str:
     """The name without suffix."""
-    for suffix in NIFTI_SUFFIXES:
-        if path.name.endswith(suffix):
-            return path.name.removesuffix(suffix)
+    if is_nifti(path):
+        return stem(path)
     return path.stem if path.suffix in (*_HDF5_SUFFIXES, ".cfl", ".hdr", ".npy", ".npz", ".mat") else path.name
 
 

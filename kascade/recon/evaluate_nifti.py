@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from kascade.data.nifti import SUFFIXES, Volume, read_volume
+from kascade.data.nifti import Volume, is_nifti, read_volume
 from kascade.errors import FileFormatError, KascadeError
 from kascade.report.superres_scores import volume_scores
 
@@ -37,7 +37,7 @@ def compare_volumes(restored: Path, truth: Path) -> tuple[dict[str, float], list
     KascadeError
         If they cannot be scored.
     """
-    if not truth.name.endswith(SUFFIXES):
+    if not is_nifti(truth):
         raise FileFormatError(f"{truth}: {restored} is a NIfTI volume; expected another one to compare it with")
     x, t = read_volume(restored), read_volume(truth)
     sizes = [" x ".join(map(str, volume.data.shape)) for volume in (x, t)]
@@ -57,6 +57,4 @@ def _apart(x: Volume, t: Volume) -> float:
     """How far a corner of one volume is from where it is in another, in voxels; 0 where a file does not say."""
     if "???" in (x.orientation, t.orientation):
         return 0.0
-    difference = torch.linalg.solve(t.affine, x.affine) - torch.eye(4, dtype=torch.float64)
-    reach = torch.tensor([*t.data.shape, 1], dtype=torch.float64)
-    return float((difference.abs() * reach).sum(1).max())
+    return x.farthest(torch.linalg.solve(t.affine, x.affine) - torch.eye(4, dtype=torch.float64))

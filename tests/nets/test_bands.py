@@ -58,7 +58,7 @@ def test_a_pointwise_convolution_is_a_convolution() -> None:
 
 
 class Shift(nn.Module):
-    """Adds `parameters` to the four pixels that it sees, and keeps what it saw."""
+    """Adds `amount` to the four pixels that it sees, and keeps what it saw."""
 
     stride, size = 4, 8
 

@@ -167,7 +167,7 @@ def folders(tmp_path: Path, recon: str, target: str) -> tuple[Path, Path]:
 def test_a_target_without_reconstruction_is_a_problem_and_the_others_are_done(tmp_path: Path) -> None:
     result = evaluate_files(*folders(tmp_path, "ac", "abc"))
     assert list(result["volumes"]) == ["a", "c"]
-    assert "no reconstruction b in" in result["problems"]["b"]
+    assert "no reconstruction b.h5" in result["problems"]["b"]
 
 
 def test_a_reconstruction_without_target_is_noted(tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_two_files_that_cannot_be_compared_raise_what_is_wrong(tmp_path: Path) -
 def test_paths_that_lead_nowhere_are_named(tmp_path: Path) -> None:
     recon, target = folders(tmp_path, "a", "b")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(FileFormatError, match=r"nothing to compare .*no reconstruction b in"):
+    with pytest.raises(FileFormatError, match=r"nothing to compare .*no reconstruction b\.h5"):
         evaluate_files(recon, target)
     with pytest.raises(FileFormatError, match="empty: no HDF5 or NIfTI file in this folder"):
         evaluate_files(recon, tmp_path / "empty")

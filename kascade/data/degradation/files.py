@@ -15,7 +15,7 @@ from kascade.data.degradation.degrade import degrade, head_mask, intensity_scale
 from kascade.data.degradation.labels import CLEAN, LABELS, parse_sources
 from kascade.data.degradation.transforms import make_degradations
 from kascade.data.folder import visible_files
-from kascade.data.nifti import SUFFIXES, read_volume
+from kascade.data.nifti import is_nifti, read_volume
 from kascade.data.nifti_like import write_like
 from kascade.data.planes import slice_plane
 from kascade.errors import FileFormatError
@@ -64,7 +64,7 @@ def nifti_files(path: Path) -> list[Path]:
     """
     if path.is_file():
         return [path]
-    found = [file for file in visible_files(path) if file.name.endswith(SUFFIXES)]
+    found = [file for file in visible_files(path) if is_nifti(file)]
     if not found:
         raise FileFormatError(f"{path}: no NIfTI files in this folder; expected .nii or .nii.gz")
     return found

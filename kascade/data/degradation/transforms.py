@@ -89,8 +89,8 @@ class LowResolution:
         """Set the periphery of k-space to 0."""
         kept = math.sqrt(KEPT_AREA[self.severity])
         rows, columns = (torch.fft.fftfreq(n).abs() < kept / 2 for n in images.shape[-2:])
-        kept_lines = rows[:, None] & columns
-        return torch.cat([torch.fft.ifft2(torch.fft.fft2(part) * kept_lines) for part in images.split(AT_ONCE)])
+        center = rows[:, None] & columns
+        return torch.cat([torch.fft.ifft2(torch.fft.fft2(part) * center) for part in images.split(AT_ONCE)])
 
 
 @dataclass(frozen=True)

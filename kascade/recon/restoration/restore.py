@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from kascade.data.atomic import refuse_existing
 from kascade.data.degradation import LABELS, intensity_scale
 from kascade.data.degradation.degrade import head_mask
-from kascade.data.nifti import Volume, check_suffix, read_volume
+from kascade.data.nifti import Volume, check_suffix, read_volume, stem
 from kascade.data.nifti_like import write_like
 from kascade.data.planes import slice_plane
 from kascade.errors import ConfigError, FileFormatError
@@ -123,7 +123,7 @@ def restore_file(
 def explanation_path(path: str | os.PathLike[str]) -> Path:
     """Where the explanation of a restored file lies: ``NAME_cag.nii.gz`` of ``NAME.nii.gz``."""
     path = Path(path)
-    name = path.name.removesuffix(".gz").removesuffix(".nii")
+    name = stem(path)
     return path.with_name(f"{name}_cag{path.name[len(name) :]}")
 
 

@@ -104,9 +104,8 @@ def _grid_like(thick: Volume, factor: int, place: int, like: Volume) -> FineGrid
         )
     between = torch.linalg.solve(like.affine, thick.affine)
     expected = thick_affine(torch.eye(4, dtype=torch.float64), factor, place, float(between[place + 3, 3]))
-    reach = torch.tensor([*thick.data.shape, 1], dtype=torch.float64)
     shapes = [(a, b) for k, (a, b) in enumerate(zip(thick.data.shape, like.data.shape, strict=True)) if k != place + 3]
-    if any(a != b for a, b in shapes) or bool((((between - expected).abs() * reach).sum(1) > _TOLERANCE).any()):
+    if any(a != b for a, b in shapes) or thick.farthest(between - expected) > _TOLERANCE:
         raise ConfigError(
             f"{like.name} {tuple(like.data.shape)} is no grid {factor} times as fine as {thick.name} "
             f"{tuple(thick.data.shape)} along {AXES[place]} and equal otherwise; give the volume that the slices were "
